@@ -1,0 +1,83 @@
+"""One mask a view for each object: decoded from features where prompts are seen, or read from files (Eq. 4)."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from sanerf.data.scene import Scene
+from sanerf.geometry.cameras import Camera
+from sanerf.prompts.lift import LiftedPrompts, view_prompts
+from sanerf.render.images import Renderer
+from sanerf.segmenter.choose import choose_hypothesis
+from sanerf.segmenter.masks import load_view_masks
+from sanerf.segmenter.protocol import ImageFeatures, Segmenter
+from sanerf.shapes import Float
+
+
+@dataclass(frozen=True)
+class ViewMask:
+    """One object's mask in one view at the run's resolution, and how good its decoder believes it to be."""
+
+    probability: Float[Tensor, "h w"]
+    predicted_iou: float
+
+
+ViewMasks = dict[int, dict[str, ViewMask]]
+"""By view index, then by object name. A view without an entry for an object has no opinion about it."""
+
+
+def decode_view(
+    segmenter: Segmenter,
+    features: ImageFeatures,
+    lifted: Sequence[LiftedPrompts],
+    view: int,
+    camera: Camera,
+    renderer: Renderer,
+) -> dict[str, ViewMask]:
+    """The masks of those objects whose prompts can be seen in a view."""
+    seen = [(entry.name, view_prompts(entry, view, camera, renderer)) for entry in lifted]
+    asked = [(name, prompts) for name, prompts in seen if prompts is not None]
+    answers = segmenter.decode(features, [prompts for _, prompts in asked])
+    out = {}
+    for (name, prompts), answer in zip(asked, answers, strict=True):
+        logits, predicted_iou = choose_hypothesis(answer, prompts)
+        out[name] = ViewMask(torch.sigmoid(logits), float(predicted_iou))
+    return out
+
+
+def decode_views(
+    segmenter: Segmenter,
+    features_of: Callable[[int], ImageFeatures],
+    lifted: Sequence[LiftedPrompts],
+    cameras: dict[int, Camera],
+    renderer: Renderer,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> ViewMasks:
+    """`decode_view` over many views; `features_of` gives a view's features, `cameras` the views to decode."""
+    out: ViewMasks = {}
+    for done, (view, camera) in enumerate(cameras.items(), start=1):
+        masks = decode_view(segmenter, features_of(view), lifted, view, camera, renderer)
+        if masks:
+            out[view] = masks
+        if on_progress is not None:
+            on_progress(done, len(cameras))
+    return out
+
+
+def masks_from_files(directory: Path, names: Sequence[str], scene: Scene, cameras: dict[int, Camera]) -> ViewMasks:
+    """Masks that any other tool wrote, brought to the run's resolution; a missing file is a view without a mask."""
+    stems = {view: scene.views[view].stem for view in cameras}
+    out: ViewMasks = {}
+    for name in names:
+        masks = load_view_masks(directory, name, list(stems.values()), single_object=len(names) == 1)
+        for view, camera in cameras.items():
+            mask = masks.get(stems[view])
+            if mask is not None:
+                size = (camera.height, camera.width)
+                shrunk = F.interpolate(mask[None, None].float(), size, mode="area")[0, 0]
+                out.setdefault(view, {})[name] = ViewMask(shrunk, 1.0)
+    return out

@@ -1,0 +1,19 @@
+"""All commands by name. A command is a frozen dataclass of options with a `run` method."""
+
+from sanerf.cli.demo import Demo
+from sanerf.cli.doctor import Doctor
+from sanerf.cli.evaluate import Evaluate
+from sanerf.cli.export import Export
+from sanerf.cli.render import Render
+from sanerf.cli.segment import Segment
+from sanerf.cli.train import Train
+
+COMMANDS = {
+    "demo": Demo,
+    "doctor": Doctor,
+    "train": Train,
+    "render": Render,
+    "segment": Segment,
+    "evaluate": Evaluate,
+    "export": Export,
+}

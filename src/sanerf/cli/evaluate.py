@@ -1,0 +1,74 @@
+"""`sanerf evaluate RUN [--masks DIR --name NAME]`."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from sanerf.cli.console import CommonOptions, peak_memory_gb, print_result, progress_bars, say
+from sanerf.cli.opened import open_trained
+from sanerf.errors import UserError
+
+
+@dataclass(frozen=True)
+class Evaluate(CommonOptions):
+    """Score rendered views against photographs, and objects against true masks; writes report.html into the run."""
+
+    run_folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")] = field(kw_only=True)
+    """trained run folder"""
+    masks: Path | None = None
+    """folder of true masks: DIR/NAME/STEM.png, or DIR/STEM.png for one object"""
+    name: str | None = None
+    """the object to score; by default all of the run's that have a folder in --masks"""
+    views: Literal["test", "train", "all"] = "test"
+    """which views to score"""
+    report: Path | None = None
+    """where to write the HTML report; by default report.html in the run folder"""
+
+    def run(self) -> None:
+        from sanerf.evaluation.run_evaluation import TrueMasks, evaluate_run, scores_to_json
+        from sanerf.evaluation.run_report import ReportViews, scores_table, write_run_report
+        from sanerf.run.segmentation import find_object, owners
+
+        with progress_bars() as progress:
+            opened = open_trained(self.run_folder, self)
+            views = opened.run.scene.split(self.views)
+            if not views:
+                raise UserError(f"{self.run_folder} has no {self.views} views to score; try --views train")
+            if self.name is not None:
+                find_object(opened.segmentations, self.name, opened.run)
+            if self.name is not None and self.masks is None:
+                raise UserError("--name needs --masks, the folder of true masks to score it against")
+            names: list[str] = []
+            if self.masks is not None:
+                if not self.masks.is_dir():
+                    raise UserError(f"there is no masks folder {self.masks}")
+                known = sorted(owners(opened.segmentations))
+                names = [self.name] if self.name else [n for n in known if (self.masks / n).is_dir()]
+                if not names and len(known) == 1:
+                    names = known
+                if not names:
+                    raise UserError(f"{self.masks} has no folder for any of the run's objects: {', '.join(known)}")
+            pictures = ReportViews(most=8)
+
+            def on_view(scored) -> None:
+                pictures.add(opened.run, scored)
+                progress("evaluate", pictures.seen, len(views))
+
+            true_masks = TrueMasks(self.masks, names[0] if len(names) == 1 else None) if self.masks else None
+            scores = evaluate_run(
+                opened.run,
+                opened.renderer,
+                opened.segmentations,
+                views,
+                true_masks=true_masks,
+                names=names,
+                on_view=on_view,
+            )
+            report = self.report or self.run_folder / "report.html"
+            write_run_report(report, f"Evaluation of {self.run_folder.name}", scores, pictures)
+        memory = peak_memory_gb()
+        result = {**scores_to_json(scores), "report": str(report), "peak_memory_gb": round(memory, 2)}
+        say(f"report: {report} (peak memory {memory:.1f} GB)")
+        print_result(self, result, scores_table(scores))

@@ -1,0 +1,72 @@
+"""`sanerf export RUN --name NAME --format FORMAT --out PATH`."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from sanerf.cli.console import CommonOptions, peak_memory_gb, print_result, progress_bars
+from sanerf.cli.opened import open_trained
+
+
+@dataclass(frozen=True)
+class Export(CommonOptions):
+    """Get an object out: masks, cut-outs on the original photos, a point cloud, or a mesh."""
+
+    run_folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")] = field(kw_only=True)
+    """trained run folder with segmented objects"""
+    name: str = field(kw_only=True)
+    """the object"""
+    format: Literal["masks", "rgba", "points", "mesh"] = field(kw_only=True)
+    """masks and rgba: a folder of PNGs; points: a .ply; mesh: a .ply, .glb or .obj"""
+    out: Path = field(kw_only=True)
+    """folder or file to write"""
+    views: Literal["test", "train", "all"] = "all"
+    """which views, for masks and rgba"""
+    resolution: int = 192
+    """cells along the mesh's longest side"""
+
+    def run(self) -> None:
+        from sanerf.export.cutouts import write_masks
+        from sanerf.export.from_run import (
+            ObjectSource,
+            export_mesh,
+            export_points,
+            export_views,
+            view_cutout,
+            view_mask,
+        )
+        from sanerf.export.mesh_files import write_mesh
+        from sanerf.export.points import write_points
+        from sanerf.files import atomic_folder, write_png
+        from sanerf.run.segmentation import find_object
+
+        with progress_bars() as progress:
+            opened = open_trained(self.run_folder, self)
+            segmentation = find_object(opened.segmentations, self.name, opened.run)
+            source = ObjectSource(opened.run, opened.renderer, segmentation, self.name)
+            scene = opened.run.scene
+            views = scene.split(self.views)
+            if self.format == "masks":
+                pairs = (
+                    (scene.output_stem(i), view_mask(source, i, rendered))
+                    for i, rendered in export_views(source, views, progress)
+                )
+                what = f"{len(views)} masks in {write_masks(self.out, self.name, pairs)}"
+            elif self.format == "rgba":
+                with atomic_folder(self.out) as folder:
+                    for i, rendered in export_views(source, views, progress):
+                        write_png(folder / f"{scene.output_stem(i)}.png", view_cutout(source, i, rendered))
+                what = f"{len(views)} cut-outs in {self.out}"
+            elif self.format == "points":
+                cloud = export_points(source, progress)
+                write_points(self.out, cloud)
+                what = f"{len(cloud)} points in {self.out}"
+            else:
+                mesh = export_mesh(source, progress, self.resolution)
+                write_mesh(self.out, mesh)
+                what = f"{len(mesh.vertices)} vertices and {len(mesh.faces)} faces in {self.out}"
+        memory = peak_memory_gb()
+        result = {"name": self.name, "format": self.format, "out": str(self.out), "peak_memory_gb": round(memory, 2)}
+        print_result(self, result, [f"exported {self.name}: {what} (peak memory {memory:.1f} GB)"])

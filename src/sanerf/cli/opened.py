@@ -1,0 +1,33 @@
+"""Opening a run folder for a command."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sanerf.cli.console import CommonOptions, open_device
+
+if TYPE_CHECKING:
+    from sanerf.render.images import Renderer
+    from sanerf.run.folder import Run
+    from sanerf.run.segmentation import Segmentation
+
+
+@dataclass(frozen=True)
+class OpenedRun:
+    """A run with its renderer and its segmentations, newest first."""
+
+    run: "Run"
+    renderer: "Renderer"
+    segmentations: "list[Segmentation]"
+
+
+def open_trained(path: Path, options: CommonOptions) -> OpenedRun:
+    """Open a trained run on the device of `--device`. UserError where that cannot be done."""
+    from sanerf.kernels.backend import kernels_for
+    from sanerf.run.folder import load_renderer, open_run
+    from sanerf.run.segmentation import load_segmentations
+
+    run = open_run(path)
+    device = open_device(options)
+    kernels = kernels_for("auto", device)
+    return OpenedRun(run, load_renderer(run, kernels, device), load_segmentations(run, kernels, device))

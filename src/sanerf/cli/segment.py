@@ -1,0 +1,48 @@
+"""`sanerf segment RUN --prompts PROMPTS.json`."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from sanerf.cli.console import CommonOptions, peak_memory_gb, print_result, progress_bars
+from sanerf.cli.opened import open_trained
+from sanerf.errors import UserError
+
+
+@dataclass(frozen=True)
+class Segment(CommonOptions):
+    """Carry prompts to every training view, decode a mask in each, and fuse them into 3D objects."""
+
+    run_folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")] = field(kw_only=True)
+    """trained run folder"""
+    prompts: Path = field(kw_only=True)
+    """prompts file: clicks, boxes and 3D points of each object"""
+    segmenter: str = "mini"
+    """mini, sam:PATH, sam-hq:PATH (folder or hub name), or masks:DIR for ready masks"""
+    container: Literal["cache"] = "cache"
+    """where features come from: each view's own, cached"""
+
+    def run(self) -> None:
+        from sanerf.prompts.file import read_prompts
+        from sanerf.run.segment_run import segment_run
+
+        with progress_bars() as progress:
+            opened = open_trained(self.run_folder, self)
+            prompts = read_prompts(self.prompts)
+            if not prompts.objects:
+                raise UserError(f"{self.prompts} has no objects")
+            segmentation, seconds = segment_run(
+                opened.run, opened.renderer, prompts, self.segmenter, seed=self.seed, progress=progress
+            )
+        memory = peak_memory_gb()
+        result = {
+            "objects": list(segmentation.names),
+            "seconds": {stage: round(value, 2) for stage, value in seconds.items()},
+            "peak_memory_gb": round(memory, 2),
+        }
+        stages = ", ".join(f"{stage} {value:.1f} s" for stage, value in seconds.items())
+        print_result(
+            self, result, [f"segmented {', '.join(segmentation.names)}: {stages} (peak memory {memory:.1f} GB)"]
+        )

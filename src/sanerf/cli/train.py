@@ -1,0 +1,65 @@
+"""`sanerf train SCENE --out RUN`."""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from sanerf.cli.console import CommonOptions, open_device, peak_memory_gb, print_result, progress_bars, say
+from sanerf.errors import UserError
+
+
+@dataclass(frozen=True)
+class Train(CommonOptions):
+    """Train the radiance field of a scene. Goes on where an interrupted call stopped."""
+
+    scene: tyro.conf.Positional[Path] = field(kw_only=True)
+    """folder of the scene: transforms.json, transforms_train.json or poses_bounds.npy in it"""
+    out: Annotated[Path, tyro.conf.arg(metavar="RUN")] = field(kw_only=True)
+    """run folder to make or to go on with"""
+    steps: int | None = None
+    """optimisation steps; by default those of the preset"""
+    minutes: float | None = None
+    """stop after this many minutes, if that comes first"""
+    downscale: int = 1
+    """use pictures at 1/D of their size"""
+    holdout: str | None = None
+    """views kept for testing: every:8, none, or a file of names; by default the scene's own, else every:8"""
+    backend: Literal["auto", "torch", "numba", "triton"] = "auto"
+    """the kernels' implementation"""
+
+    def run(self) -> None:
+        from sanerf.data.load import load_scene
+        from sanerf.kernels.backend import kernels_for
+        from sanerf.run.config import RunConfig
+        from sanerf.run.train_run import train_run
+
+        if self.steps is not None and self.steps < 1:
+            raise UserError(f"--steps should be at least 1, not {self.steps}")
+        if self.minutes is not None and not self.minutes > 0:
+            raise UserError(f"--minutes should be more than 0, not {self.minutes}")
+        if self.downscale < 1:
+            raise UserError(f"--downscale should be at least 1, not {self.downscale}")
+        device = open_device(self)
+        config = RunConfig(seed=self.seed, downscale=self.downscale)
+        if self.steps is not None:
+            config = replace(config, training=replace(config.training, steps=self.steps))
+        with progress_bars() as progress:
+            kernels = kernels_for(self.backend, device)
+            scene = load_scene(self.scene, holdout=self.holdout)
+            for warning in scene.warnings:
+                say(f"note: {warning}")
+
+            def on_step(step: int, steps: int, psnr: float, seconds: float) -> None:
+                progress("train", step, steps, f"PSNR {psnr:.1f} dB, {seconds:.0f} s")
+
+            run = train_run(scene, config, self.out, kernels, device, minutes=self.minutes, on_step=on_step)
+        memory = peak_memory_gb()
+        result = {
+            "run": str(run.path),
+            "train_views": len(scene.train),
+            "test_views": len(scene.test),
+            "peak_memory_gb": round(memory, 2),
+        }
+        print_result(self, result, [f"trained: {run.path} (peak memory {memory:.1f} GB)"])

@@ -1,0 +1,1 @@
+"""Files to `Scene`: one module a format."""

@@ -1,0 +1,95 @@
+"""What a reader of one file format returns: photographs and cameras in the file's own frame, before normalisation.
+
+`load.py` makes the `Scene` of it. Here too are the checks that all readers share: a pose must be rigid, a camera must
+fit its picture.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sanerf.data.images import picture_header
+from sanerf.data.scene import View
+from sanerf.errors import UserError
+from sanerf.geometry.cameras import Camera, resized
+from sanerf.shapes import Float64
+
+# Files keep few digits, and some tools write single precision; a pose further than this from rigid is a mistake.
+_RIGID_TOLERANCE = 1e-2
+
+
+@dataclass(frozen=True)
+class Capture:
+    """Photographs with cameras in the scene file's own frame.
+
+    `train` and `test` are view names where the files say which are which, else None. `close_bound` is the distance,
+    in file units, before which nothing was seen (LLFF), else None. `has_alpha`: see `Scene`. `z_is_up`: the file's
+    frame already stands upright about its origin (Blender) and only needs scaling.
+    """
+
+    root: Path
+    layout: str
+    views: tuple[View, ...]
+    train: tuple[str, ...] | None = None
+    test: tuple[str, ...] | None = None
+    close_bound: float | None = None
+    has_alpha: bool = False
+    z_is_up: bool = False
+    warnings: tuple[str, ...] = ()
+
+
+def rigid_pose(target_from_cam: np.ndarray, whose: str) -> Float64[Tensor, "4 4"]:
+    """The 4x4 rigid pose of a 3x4 or 4x4 matrix, its rotation made exactly orthonormal.
+
+    `whose` names the view in messages. Raises UserError where the matrix is not finite, is scaled or sheared by more
+    than a hundredth, or mirrors.
+    """
+    if target_from_cam.shape not in ((3, 4), (4, 4)):
+        raise UserError(f"the pose of {whose} is a matrix of shape {target_from_cam.shape}; expected 4x4 or 3x4")
+    if not np.isfinite(target_from_cam).all():
+        raise UserError(f"the pose of {whose} has entries that are not finite numbers; take the view out of the file")
+    axes = target_from_cam[:3, :3].astype(np.float64)
+    if np.abs(axes.T @ axes - np.eye(3)).max() > _RIGID_TOLERANCE:
+        lengths = ", ".join(f"{length:.3g}" for length in np.linalg.norm(axes, axis=0))
+        raise UserError(
+            f"the pose of {whose} is not rigid: its camera axes have lengths {lengths} and must be perpendicular and "
+            "of length 1"
+        )
+    if np.linalg.det(axes) < 0:
+        raise UserError(f"the pose of {whose} mirrors the camera (left-handed axes); expected a rotation")
+    left, _, right = np.linalg.svd(axes)
+    pose = np.eye(4)
+    pose[:3, :3] = left @ right
+    pose[:3, 3] = target_from_cam[:3, 3]
+    return torch.from_numpy(pose)
+
+
+def fitted_to_picture(camera: Camera, path: Path) -> Camera:
+    """The camera of a calibration made at one size, in pixels of the picture file at `path`.
+
+    A picture stored sideways with an EXIF orientation counts as turned upright only where the calibration's size says
+    so; otherwise EXIF is ignored, as COLMAP does. Raises UserError where the two sizes differ in shape.
+    """
+    header = picture_header(path)
+    for width, height in header.possible_sizes:
+        # Allow each side its rounding by one pixel: |w' h - h' w| <= h + w when w' = s w +- 1 and h' = s h +- 1.
+        if abs(width * camera.height - height * camera.width) <= camera.width + camera.height:
+            return resized(camera, width, height)
+    raise UserError(
+        f"the picture {path} is {header.width}x{header.height} but its calibration is for "
+        f"{camera.width}x{camera.height}, another shape; the picture was cropped or turned after calibration"
+    )
+
+
+def sorted_views(views: Sequence[View], source: Path) -> tuple[View, ...]:
+    """The views in order of name. Raises UserError where a name comes twice."""
+    ordered = sorted(views, key=lambda view: view.name)
+    for before, after in pairwise(ordered):
+        if before.name == after.name:
+            raise UserError(f"{source} lists the picture {after.name} twice; keep one of the two poses")
+    return tuple(ordered)

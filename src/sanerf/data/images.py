@@ -1,0 +1,186 @@
+"""Pictures and masks from disk, at the size asked for.
+
+Pictures are sRGB bytes, H W C. They are made smaller by averaging areas (a box filter), with colours weighted by alpha
+where there is alpha. The raw pixel grid counts, as in COLMAP: EXIF orientation is applied only where the view's camera
+has the sideways size.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from sanerf.data.scene import Scene, View
+from sanerf.errors import UserError
+from sanerf.geometry.cameras import Camera, resized
+from sanerf.shapes import Bool, UInt8
+
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".JPG", ".JPEG", ".PNG", ".webp", ".tif", ".tiff", ".bmp")
+
+_EXIF_ORIENTATION = 0x0112
+_MASK_THRESHOLD = 127
+_UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+
+
+@dataclass(frozen=True)
+class PictureHeader:
+    """A picture's stored size, whether EXIF says that it lies on its side, and whether it has an alpha channel."""
+
+    width: int
+    height: int
+    sideways: bool
+    has_alpha: bool
+
+    @property
+    def possible_sizes(self) -> tuple[tuple[int, int], ...]:
+        """(width, height) as stored and, where EXIF turns it by a right angle, as turned."""
+        stored = (self.width, self.height)
+        return (stored, stored[::-1]) if self.sideways else (stored,)
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Some views' pictures, one size each, with the cameras of those sizes.
+
+    `alpha` is None where the scene has none; where it is there, `rgb` is not yet multiplied by it.
+    """
+
+    cameras: list[Camera]
+    rgb: list[UInt8[Tensor, "_ _ 3"]]
+    alpha: list[UInt8[Tensor, "_ _"]] | None
+
+
+def picture_header(path: Path) -> PictureHeader:
+    """Size and kind of a picture, from its first bytes. Raises UserError where it cannot be read."""
+    try:
+        with Image.open(path) as picture:
+            # A PNG without an early EXIF chunk would be decoded whole to look for a late one.
+            exif = picture.getexif() if picture.format != "PNG" or "exif" in picture.info else {}
+            sideways = exif.get(_EXIF_ORIENTATION, 1) in (5, 6, 7, 8)
+            return PictureHeader(picture.width, picture.height, sideways, picture.has_transparency_data)
+    except _UNREADABLE as error:
+        raise UserError(f"the picture {path} cannot be read: {_reason(error)}") from error
+
+
+def downscaled_size(camera: Camera, downscale: int | float) -> tuple[int, int]:
+    """(width, height) of the camera's picture made `downscale` times smaller, rounded, at least one pixel."""
+    if not downscale >= 1:
+        raise UserError(f"downscale is {downscale}; expected 1 or more")
+    return max(1, round(camera.width / downscale)), max(1, round(camera.height / downscale))
+
+
+def load_rgba(view: View, size: tuple[int, int] | None = None) -> UInt8[Tensor, "h w 4"]:
+    """The view's picture at `size` (width, height; None: its own) with straight alpha, 255 where the file has none."""
+    return _to_tensor(_resampled(_upright(view).convert("RGBA"), size))
+
+
+def load_image(view: View, size: tuple[int, int] | None = None) -> UInt8[Tensor, "h w 3"]:
+    """The view's picture at `size` (width, height; None: its own); transparent parts are laid over white.
+
+    Raises UserError, naming the file, where it is unreadable, truncated or not of its camera's size.
+    """
+    picture = _upright(view)
+    if picture.has_transparency_data:
+        picture = _resampled(picture.convert("RGBA"), size)
+        white = Image.new("RGBA", picture.size, (255, 255, 255, 255))
+        return _to_tensor(Image.alpha_composite(white, picture).convert("RGB"))
+    return _to_tensor(_resampled(picture.convert("RGB"), size))
+
+
+def load_split(scene: Scene, indices: Sequence[int], downscale: int | float = 1) -> Pictures:
+    """The pictures of the views at `indices`, made `downscale` times smaller, and their cameras at that size."""
+    cameras, rgb, alpha = [], [], []
+    for index in indices:
+        view = scene.views[index]
+        size = downscaled_size(view.camera, downscale)
+        cameras.append(resized(view.camera, *size))
+        if scene.has_alpha:
+            rgba = load_rgba(view, size)
+            rgb.append(rgba[..., :3].contiguous())
+            alpha.append(rgba[..., 3].contiguous())
+        else:
+            rgb.append(load_image(view, size))
+    return Pictures(cameras, rgb, alpha if scene.has_alpha else None)
+
+
+def load_mask(path: Path, size: tuple[int, int] | None = None) -> Bool[Tensor, "h w"]:
+    """A mask file: object where a pixel is above 127, at `size` (width, height; None: the file's own).
+
+    The value of a coloured or palette pixel is its brightest channel. A file whose alpha varies is a cut-out: there
+    the alpha is the value. At another size a pixel is object where more than half of its area is.
+    """
+    picture = _read(path)
+    if picture.mode == "1" or (picture.mode.startswith("L") and not picture.has_transparency_data):
+        value = np.asarray(picture.convert("L"))
+    else:
+        rgba = np.asarray(picture.convert("RGBA"))
+        varies = rgba[..., 3].min() != rgba[..., 3].max()
+        value = rgba[..., 3] if varies else rgba[..., :3].max(axis=-1)
+    inside = value > _MASK_THRESHOLD
+    if size is not None and size != picture.size:
+        grey = Image.fromarray(inside.astype(np.uint8) * 255)
+        inside = np.asarray(_resampled(grey, size)) > _MASK_THRESHOLD
+    return torch.from_numpy(inside.copy())
+
+
+def has_real_alpha(paths: Sequence[Path]) -> bool:
+    """Whether all pictures have an alpha channel and the first one's is not opaque everywhere."""
+    if not paths or not all(picture_header(path).has_alpha for path in paths):
+        return False
+    lowest, _ = _read(paths[0]).convert("RGBA").getchannel("A").getextrema()
+    return lowest < 255
+
+
+def _upright(view: View) -> Image.Image:
+    """The view's decoded picture, turned by EXIF only where its camera has the turned size."""
+    picture = _read(view.image_path)
+    expected = (view.camera.width, view.camera.height)
+    if picture.size == expected:
+        return picture
+    turned = ImageOps.exif_transpose(picture)
+    if turned.size == expected:
+        return turned
+    raise UserError(
+        f"the picture {view.image_path} is {picture.width}x{picture.height}, but the scene was made when it was "
+        f"{expected[0]}x{expected[1]}; put the old picture back or start again"
+    )
+
+
+def _read(path: Path) -> Image.Image:
+    try:
+        with Image.open(path) as picture:
+            picture.load()
+    except _UNREADABLE as error:
+        raise UserError(f"the picture {path} cannot be read: {_reason(error)}") from error
+    if picture.mode == "F":
+        raise UserError(f"the picture {path} holds floating-point numbers; expected 8 or 16 bits a channel")
+    if picture.mode.startswith("I"):
+        # 16 bits of grey: Pillow's own conversion to 8 bits would clip instead of scaling.
+        orientation = picture.getexif().get(_EXIF_ORIENTATION, 1)
+        picture = Image.fromarray((np.asarray(picture).astype(np.int64) // 257).clip(0, 255).astype(np.uint8))
+        picture.getexif()[_EXIF_ORIENTATION] = orientation
+    return picture
+
+
+def _resampled(picture: Image.Image, size: tuple[int, int] | None) -> Image.Image:
+    if size is None or size == picture.size:
+        return picture
+    shrinks = size[0] <= picture.width and size[1] <= picture.height
+    # Pillow multiplies RGBA colours by alpha before resampling, so that what is transparent does not bleed in.
+    return picture.resize(size, Image.Resampling.BOX if shrinks else Image.Resampling.BILINEAR)
+
+
+def _to_tensor(picture: Image.Image) -> UInt8[Tensor, "h w channels"]:
+    return torch.from_numpy(np.array(picture, dtype=np.uint8))
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "there is no such file"
+    if isinstance(error, Image.UnidentifiedImageError):
+        return "it is not a picture in a known format"
+    return str(error) or type(error).__name__

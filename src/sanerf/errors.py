@@ -1,0 +1,15 @@
+"""The errors a user can cause, each one sentence that says what was expected, what came and what to do."""
+
+
+class UserError(ValueError):
+    """Bad input: a file, a prompt or an option that cannot be used as it is. The command line exits with 2."""
+
+
+class MissingExtraError(UserError):
+    """An optional package is not installed.
+
+    `package` is what failed to import, `extra` the extra of sanerf that brings it.
+    """
+
+    def __init__(self, package: str, extra: str):
+        super().__init__(f"this needs {package}, which is not installed: pip install 'sanerf[{extra}]'")

@@ -1,0 +1,178 @@
+"""Scoring a run: rendered pictures against photographs, rendered masks against true ones (paper, section 4.2)."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sanerf.aggregate.view_masks import decode_view
+from sanerf.data.images import load_mask, load_split
+from sanerf.data.scene import View
+from sanerf.errors import UserError
+from sanerf.evaluation.masks import MaskCounts, count_masks
+from sanerf.evaluation.metrics import SquaredError, squared_error, ssim
+from sanerf.prompts.lift import LiftedPrompts
+from sanerf.render.images import Renderer
+from sanerf.run.folder import Run
+from sanerf.run.segmentation import RenderedObjects, Segmentation, render_objects
+from sanerf.segmenter.protocol import Segmenter
+from sanerf.shapes import Bool, Float
+
+
+@dataclass(frozen=True)
+class TrueMasks:
+    """Where the true masks lie: `directory`/NAME/STEM.png, or `directory`/STEM.png for the one object `single`."""
+
+    directory: Path
+    single: str | None = None
+
+    def path(self, name: str, view: View) -> Path | None:
+        """The mask file of an object in a view, None where there is none: the view is then not scored."""
+        folders = [self.directory / name] + ([self.directory] if self.single == name else [])
+        stems = [Path(view.name).with_suffix(".png"), Path(f"{view.stem}.png")]
+        return next((f / s for f in folders for s in stems if (f / s).is_file()), None)
+
+
+@dataclass
+class ObjectScore:
+    """One object's counts over the views scored so far."""
+
+    counts: MaskCounts = field(default_factory=MaskCounts)
+    inside: SquaredError = field(default_factory=lambda: SquaredError(0.0, 0))
+    views: int = 0
+    per_view_iou: dict[int, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ScoredView:
+    """One view as it was scored, for those who want to look: `photo` is composited like the rendering."""
+
+    index: int
+    photo: Float[Tensor, "h w 3"]
+    rendered: RenderedObjects
+    true: dict[str, Bool[Tensor, "mh mw"]]
+    alone: dict[str, Bool[Tensor, "h w"]]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The scores of a run. `alone` has the decoder's own masks, view by view, where that was asked for."""
+
+    psnr: float
+    ssim: float
+    views: int
+    objects: dict[str, ObjectScore]
+    alone: dict[str, ObjectScore]
+
+
+@dataclass(frozen=True)
+class DecoderAlone:
+    """What the baseline "decoder alone, view by view" needs: the same segmenter and the same prompts."""
+
+    segmenter: Segmenter
+    lifted: Sequence[LiftedPrompts]
+
+
+def evaluate_run(
+    run: Run,
+    renderer: Renderer,
+    segmentations: Sequence[Segmentation],
+    views: Sequence[int],
+    *,
+    true_masks: TrueMasks | None,
+    names: Sequence[str] = (),
+    alone: DecoderAlone | None = None,
+    on_view: Callable[[ScoredView], None] | None = None,
+) -> Scores:
+    """Render and score `views`; with `true_masks` also the objects `names`.
+
+    Masks are compared at the mask file's own resolution. The decoder alone sees the rendered picture of the view, as
+    in the paper: of a view never photographed there is no other. UserError where no view has a mask of an object.
+    """
+    objects = {name: ObjectScore() for name in names}
+    alone_scores = {name: ObjectScore() for name in names} if alone is not None else {}
+    total, ssims = SquaredError(0.0, 0), []
+    for index in views:
+        pictures = load_split(run.scene, [index], run.config.downscale)
+        camera, photo = pictures.cameras[0], pictures.rgb[0].float() / 255
+        if pictures.alpha is not None:
+            alpha = pictures.alpha[0][..., None].float() / 255
+            photo = photo * alpha + torch.tensor(run.background) * (1 - alpha)
+        rendered = render_objects(renderer, camera, segmentations, run.background)
+        rgb = rendered.image.rgb.cpu()
+        total += squared_error(rgb, photo)
+        ssims.append(ssim(rgb, photo))
+        decoded: dict[str, Tensor] = {}
+        if alone is not None:
+            features = alone.segmenter.encode((rendered.image.rgb * 255).round().to(torch.uint8))
+            answers = decode_view(alone.segmenter, features, alone.lifted, index, camera, renderer)
+            nothing = torch.zeros(camera.height, camera.width, dtype=torch.bool)
+            decoded = {n: (answers[n].probability > 0.5).cpu() if n in answers else nothing for n in names}
+        true = {}
+        for name in names:
+            path = true_masks.path(name, run.scene.views[index]) if true_masks is not None else None
+            if path is None:
+                continue
+            true[name] = load_mask(path)
+            _add(objects[name], index, rendered.mask(name, *true[name].shape), true[name], rgb, photo)
+            if alone is not None:
+                _add(alone_scores[name], index, _resized(decoded[name], *true[name].shape), true[name], rgb, photo)
+        if on_view is not None:
+            on_view(ScoredView(index, photo, rendered, true, decoded))
+    for name, score in objects.items():
+        if score.views == 0:
+            raise UserError(f"no view that was scored has a true mask of {name!r} in the masks folder")
+    mean_ssim = sum(ssims) / len(ssims) if ssims else math.nan
+    return Scores(total.psnr, mean_ssim, len(views), objects, alone_scores)
+
+
+def _add(score: ObjectScore, view: int, predicted: Tensor, true: Tensor, rgb: Tensor, photo: Tensor) -> None:
+    counts = count_masks(predicted, true)
+    score.counts += counts
+    score.per_view_iou[view] = counts.iou
+    score.inside += squared_error(rgb, photo, _resized(true, *photo.shape[:2]))
+    score.views += 1
+
+
+def _resized(mask: Bool[Tensor, "h w"], height: int, width: int) -> Bool[Tensor, "mh mw"]:
+    if mask.shape == (height, width):
+        return mask
+    grey = mask[None, None].float()
+    return torch.nn.functional.interpolate(grey, (height, width), mode="bilinear", antialias=True)[0, 0] > 0.5
+
+
+def scores_to_json(scores: Scores) -> dict[str, Any]:
+    """The object of `evaluate --json` (docs/cli.md). What is not a number (no test view, nothing inside) is null."""
+
+    def entry(score: ObjectScore) -> dict[str, float | int | None]:
+        return {
+            "iou": _rounded(score.counts.iou),
+            "acc": _rounded(score.counts.acc),
+            "boundary_iou": _rounded(score.counts.boundary_iou),
+            "psnr_inside": _rounded(score.inside.psnr),
+            "views": score.views,
+        }
+
+    out: dict[str, Any] = {"psnr": _rounded(scores.psnr), "ssim": _rounded(scores.ssim), "views": scores.views}
+    out["objects"] = {name: entry(score) for name, score in scores.objects.items()}
+    if scores.objects:
+        out["mean"] = mean_scores(scores.objects)
+    if scores.alone:
+        out["decoder_alone"] = mean_scores(scores.alone)
+    return out
+
+
+def mean_scores(scores: dict[str, ObjectScore]) -> dict[str, float | None]:
+    """Means over objects, each pooled over its views first (paper, section 4.2)."""
+    counts = [score.counts for score in scores.values()]
+    return {
+        key: _rounded(sum(getattr(c, key) for c in counts) / len(counts)) for key in ("iou", "acc", "boundary_iou")
+    }
+
+
+def _rounded(value: float) -> float | None:
+    return round(value, 4) if math.isfinite(value) else None

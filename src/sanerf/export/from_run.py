@@ -1,0 +1,142 @@
+"""An object of a run as points, mesh, masks or cut-outs, in the scene file's own frame or on the original photos."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sanerf.data.images import downscaled_size, load_image
+from sanerf.errors import UserError
+from sanerf.export.cutouts import rgba_cutout
+from sanerf.export.mesh import Mesh, colour_vertices, keep_large_components, mesh_from_function, transform_mesh
+from sanerf.export.points import PointCloud, surface_points, transform_points
+from sanerf.fields.encodings import spherical_harmonics
+from sanerf.geometry.cameras import Camera, Rays, image_rays, resized
+from sanerf.render.images import Renderer
+from sanerf.run.folder import Run
+from sanerf.run.segmentation import RenderedObjects, Segmentation, render_objects
+from sanerf.shapes import Bool, Float, UInt8
+
+POINT_VIEWS = 24
+"""Views, evenly spread over the training views, whose pixels become surface points."""
+POINT_PICTURE_SIDE = 320
+"""Longer side of the pictures that are rendered for surface points."""
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class ObjectSource:
+    """What the exports of one object read from."""
+
+    run: Run
+    renderer: Renderer
+    segmentation: Segmentation
+    name: str
+
+    @property
+    def index(self) -> int:
+        """The object's column in the object field's logits."""
+        return 1 + self.segmentation.names.index(self.name)
+
+    def view(self, camera: Camera) -> RenderedObjects:
+        return render_objects(self.renderer, camera, [self.segmentation], self.run.background)
+
+
+def object_rays(source: ObjectSource, progress: Progress) -> tuple[Rays, Float[Tensor, "rays"], Float[Tensor, "rays 3"]]:
+    """Rays of training views that show the object, where they end (distance) and their colours."""
+    scene = source.run.scene
+    step = max(1, len(scene.train) // POINT_VIEWS)
+    views = scene.train[::step]
+    parts: list[tuple[Rays, Tensor, Tensor]] = []
+    for done, index in enumerate(views, start=1):
+        camera = scene.views[index].camera
+        shrink = max(1.0, max(camera.width, camera.height) / POINT_PICTURE_SIDE)
+        camera = resized(camera, *downscaled_size(camera, shrink))
+        rendered = source.view(camera)
+        hit = (rendered.mask(source.name) & (rendered.image.accumulation.cpu() > 0.5)).reshape(-1)
+        rays = image_rays(camera)[hit]
+        parts.append((rays, rendered.image.distance.cpu().reshape(-1)[hit], rendered.image.rgb.cpu().reshape(-1, 3)[hit]))
+        progress("surface", done, len(views))
+    rays = Rays(*(torch.cat([getattr(p[0], f) for p in parts]) for f in ("origins", "directions", "z_per_distance")))
+    if not len(rays):
+        raise UserError(f"the object {source.name!r} is in none of the training views, so there is nothing to export")
+    return rays, torch.cat([p[1] for p in parts]), torch.cat([p[2] for p in parts])
+
+
+def export_points(source: ObjectSource, progress: Progress) -> PointCloud:
+    """The object's visible surface as a cloud of about 300 voxels across, in the scene file's frame."""
+    rays, distances, colours = object_rays(source, progress)
+    low, high = object_box(rays, distances, margin=0.0)
+    voxel = float((high - low).max()) / 300
+    cloud = surface_points(rays, distances, colours=colours, probability=torch.ones(len(rays)), voxel=voxel)
+    return transform_points(cloud, source.run.scene.world_from_file.inverse())
+
+
+def object_box(
+    rays: Rays, distances: Float[Tensor, "rays"], margin: float
+) -> tuple[Float[Tensor, "3"], Float[Tensor, "3"]]:
+    """Corners of the box about the rays' ends, all but the outermost half per cent on each side, grown by `margin`."""
+    ends = rays.origins + distances[:, None] * rays.directions
+    if len(ends) > 1_000_000:
+        ends = ends[:: len(ends) // 1_000_000 + 1]
+    low, high = ends.quantile(0.005, dim=0), ends.quantile(0.995, dim=0)
+    grow = margin * (high - low).max() + 1e-3
+    return low - grow, high + grow
+
+
+def export_mesh(source: ObjectSource, progress: Progress, resolution: int = 192) -> Mesh:
+    """The object as a closed mesh with vertex colours, in the scene file's frame.
+
+    The surface is where a cell's opacity, weighted with the probability that the cell is the object's, passes one
+    half. What was never seen (bottoms, insides) follows the field's own guess.
+    """
+    rays, distances, _ = object_rays(source, progress)
+    low, high = object_box(rays, distances, margin=0.05)
+    cell = float((high - low).max()) / resolution
+    field, objects = source.renderer.field, source.segmentation.field
+
+    def occupancy(p_world: Tensor) -> Tensor:
+        with torch.no_grad():
+            density, _ = field.density(p_world)
+            probability = torch.softmax(objects(p_world), dim=1)[:, source.index]
+        # Two cells' length: a surface of a radiance field is about as thick as its grid is fine.
+        return (1 - torch.exp(-density * 2 * cell)) * probability
+
+    def colour(p_world: Tensor, normals: Tensor) -> Tensor:
+        with torch.no_grad():
+            _, geometry = field.density(p_world)
+            return field.colour(geometry, spherical_harmonics(-normals))
+
+    progress("mesh", 0, 1)
+    mesh = mesh_from_function(
+        occupancy, bounds_min=low, bounds_max=high, resolution=resolution, level=0.5, smooth=1.0
+    )
+    if not len(mesh.faces):
+        raise UserError(f"the object {source.name!r} has no surface dense enough for a mesh")
+    mesh = colour_vertices(keep_large_components(mesh), colour)
+    progress("mesh", 1, 1)
+    return transform_mesh(mesh, source.run.scene.world_from_file.inverse())
+
+
+def export_views(source: ObjectSource, views: tuple[int, ...], progress: Progress) -> Iterator[tuple[int, RenderedObjects]]:
+    """Rendered objects of views at the run's resolution, one after the other."""
+    scene, downscale = source.run.scene, source.run.config.downscale
+    for done, index in enumerate(views, start=1):
+        camera = scene.views[index].camera
+        yield index, source.view(resized(camera, *downscaled_size(camera, downscale)))
+        progress("views", done, len(views))
+
+
+def view_mask(source: ObjectSource, index: int, rendered: RenderedObjects) -> Bool[np.ndarray, "h w"]:
+    """The object's mask at the size of the view's own photograph."""
+    camera = source.run.scene.views[index].camera
+    return rendered.mask(source.name, camera.height, camera.width).numpy()
+
+
+def view_cutout(source: ObjectSource, index: int, rendered: RenderedObjects) -> UInt8[np.ndarray, "h w 4"]:
+    """The original photograph with the object's probability as alpha."""
+    photo = load_image(source.run.scene.views[index]).numpy()
+    return rgba_cutout(photo, rendered.probability[source.name].cpu().numpy())

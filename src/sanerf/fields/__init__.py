@@ -1,0 +1,1 @@
+"""Position (and direction) in, values out. A field knows no rays."""

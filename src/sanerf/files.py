@@ -1,0 +1,171 @@
+"""Writing files whole or not at all: under a temporary sibling name, flushed to the disk, then renamed.
+
+A reader therefore meets the old file or the new one, never half of one, and a failure leaves nothing behind. What the
+disk or the permissions forbid becomes a `UserError` of one sentence that names the path.
+"""
+
+import errno
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from sanerf.errors import UserError
+from sanerf.shapes import Bool, UInt8
+
+FOLDER_MARKER = ".written-by-sanerf"
+"""The empty file by which `atomic_folder` knows a folder it may replace."""
+
+_REASONS = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EFBIG: "the file would be larger than this system allows",
+    errno.EACCES: "the permission is missing",
+    errno.EPERM: "the permission is missing",
+    errno.EROFS: "the file system is read-only",
+    errno.ENOTDIR: "a part of the path is a file, not a folder",
+    errno.EEXIST: "a part of the path is a file, not a folder",
+    errno.EISDIR: "it is a folder",
+    errno.ENAMETOOLONG: "the name is too long",
+}
+
+
+@contextmanager
+def atomic_write(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside `path`, with the same ending, to write; rename it to `path` if all went well.
+
+    Missing folders on the way are made. Raises UserError where the system refuses the writing; any exception leaves
+    an older file at `path` as it was and no temporary one.
+    """
+    path = _real(path)
+    temporary = _sibling(path)
+    with _failures_named(path, temporary):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield temporary
+            _flush(temporary)
+            os.replace(temporary, path)
+            _flush_folder(path.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Give a temporary folder beside `path` to fill; put it in the place of `path` if all went well.
+
+    A folder that is already there is replaced whole, leftovers of an earlier run included, but only if it is empty or
+    an earlier `atomic_folder` made it: raises UserError before any work where it holds other people's files.
+    """
+    path = _real(path)
+    if path.is_dir() and not (path / FOLDER_MARKER).exists() and any(path.iterdir()):
+        raise UserError(f"{path} holds files that sanerf did not write, so it is not replaced; choose a new folder")
+    temporary = _sibling(path)
+    with _failures_named(path, temporary):
+        if path.exists() and not path.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, "a file is in the way", str(path))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            temporary.mkdir()
+            yield temporary
+            (temporary / FOLDER_MARKER).touch()
+            for folder, _, names in os.walk(temporary):
+                for name in names:
+                    _flush(Path(folder, name))
+                _flush_folder(Path(folder))
+            _swap_folder(temporary, path)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` as UTF-8 with the line ends it has."""
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(text.encode("utf-8"))
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as indented JSON. ValueError on NaN and infinity, which JSON has no words for."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_png(
+    path: Path,
+    picture: UInt8[np.ndarray, "h w"]
+    | UInt8[np.ndarray, "h w 3"]
+    | UInt8[np.ndarray, "h w 4"]
+    | Bool[np.ndarray, "h w"],
+) -> None:
+    """Write a grey, RGB or RGBA picture; a bool mask becomes 0 and 255."""
+    pixels = picture.astype(np.uint8) * 255 if picture.dtype == bool else picture
+    with atomic_write(path) as temporary:
+        Image.fromarray(np.ascontiguousarray(pixels)).save(temporary, format="PNG")
+
+
+def _real(path: Path) -> Path:
+    """The file behind a link, so that renaming replaces the file and leaves the link."""
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
+
+
+def _sibling(path: Path) -> Path:
+    """A fresh hidden name in the same folder, so on the same file system, with the same ending."""
+    return path.with_name(f".{path.stem[:40]}.{uuid.uuid4().hex[:12]}.part{path.suffix}")
+
+
+@contextmanager
+def _failures_named(path: Path, temporary: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = _REASONS.get(error.errno or 0)
+        ours = (None, str(path), str(temporary))
+        names = [None if name is None else os.fspath(name) for name in (error.filename, error.filename2)]
+        about_us = all(
+            name in ours or Path(name).is_relative_to(temporary) or path.is_relative_to(name) for name in names
+        )
+        if reason is None or not about_us:
+            raise
+        raise UserError(f"cannot write {path}: {reason}") from error
+
+
+def _flush(path: Path) -> None:
+    # Windows flushes only what is open for writing.
+    with open(path, "r+b") as file:
+        os.fsync(file.fileno())
+
+
+def _flush_folder(folder: Path) -> None:
+    """Make the rename itself last through a power cut, where folders can be flushed at all."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def _swap_folder(new: Path, path: Path) -> None:
+    """Rename `new` to `path`; what was there waits under another name until that has worked."""
+    if not path.exists():
+        os.rename(new, path)
+    else:
+        old = _sibling(path)
+        os.rename(path, old)
+        try:
+            os.rename(new, path)
+        except OSError:
+            os.rename(old, path)
+            raise
+        shutil.rmtree(old, ignore_errors=True)
+    _flush_folder(path.parent)

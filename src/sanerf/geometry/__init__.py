@@ -1,0 +1,1 @@
+"""Cameras, rays, projection and the contraction of space: pure functions and frozen dataclasses."""

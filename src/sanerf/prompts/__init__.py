@@ -1,0 +1,1 @@
+"""What a user says of the objects: the prompts file, and prompts between pictures and space."""

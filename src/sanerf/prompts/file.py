@@ -1,0 +1,263 @@
+"""PROMPTS.json: which objects a user means, as points, boxes and words.
+
+    {"objects": [{"name": "cape",
+                  "points": [{"view": "IMG_5870.jpg", "xy": [512.0, 330.5], "label": 1},
+                             {"xyz": [0.1, 0.2, 0.3], "label": 1}],
+                  "boxes":  [{"view": "IMG_5870.jpg", "xyxy": [100, 120, 800, 900]}],
+                  "text":   "golden cape"}]}
+
+`xy` and `xyxy` are in pixels of the view's own image file, x right, y down, pixel (0, 0) centred at (0.5, 0.5); `xyz`
+is in the scene file's own world frame; label 1 is inside, 0 outside. A wrong file is a UserError of one sentence that
+names the object and the key.
+"""
+
+import json
+import math
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sanerf.data.scene import Scene
+from sanerf.errors import UserError
+
+_NAME_LENGTH = 100
+_UNFIT = set('/\\<>:"|?*')
+
+
+@dataclass(frozen=True)
+class PointPrompt2D:
+    """A click in a view; `label` 1 is inside the object, 0 outside."""
+
+    view: str
+    xy: tuple[float, float]
+    label: int
+
+
+@dataclass(frozen=True)
+class PointPrompt3D:
+    """A point in the scene file's world; `label` 1 is inside the object, 0 outside."""
+
+    xyz: tuple[float, float, float]
+    label: int
+
+
+@dataclass(frozen=True)
+class BoxPrompt:
+    """A box around the object in a view: (x0, y0, x1, y1) with x0 < x1 and y0 < y1."""
+
+    view: str
+    xyxy: tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class ObjectPrompts:
+    """All that a user says of one object; at least one prompt. `name` is fit to be a folder's name."""
+
+    name: str
+    points_2d: tuple[PointPrompt2D, ...] = ()
+    points_3d: tuple[PointPrompt3D, ...] = ()
+    boxes: tuple[BoxPrompt, ...] = ()
+    text: str | None = None
+
+
+@dataclass(frozen=True)
+class PromptSet:
+    """The objects of a prompts file, at least one, with names that differ by more than case."""
+
+    objects: tuple[ObjectPrompts, ...]
+
+
+def read_prompts(path: Path) -> PromptSet:
+    """The prompts of a file; UserError where it is missing or wrong."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_no_duplicate_keys)
+    except FileNotFoundError as error:
+        raise UserError(f"there is no prompts file {path}") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is no UTF-8 text") from error
+    except json.JSONDecodeError as error:
+        raise UserError(f"{path} is no JSON: {error.msg} in line {error.lineno}, column {error.colno}") from error
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from error
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+    try:
+        return _prompt_set(document)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+
+
+def write_prompts(prompts: PromptSet, path: Path) -> None:
+    """Write what `read_prompts` reads back equal, under a temporary name that is then renamed."""
+    document = {"objects": [_object_document(entry) for entry in prompts.objects]}
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        os.replace(temporary, path)
+    except OSError as error:
+        raise UserError(f"the prompts cannot be written to {path}: {error.strerror}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def check_prompts(prompts: PromptSet, scene: Scene) -> None:
+    """Raise UserError where a prompt names a view that `scene` has not, or lies outside of its picture.
+
+    A box may reach over the picture's border but not lie beyond it.
+    """
+    for entry in prompts.objects:
+        for view, place, what in (
+            *((point.view, (*point.xy, *point.xy), f"the click at {point.xy}") for point in entry.points_2d),
+            *((box.view, box.xyxy, f"the box {box.xyxy}") for box in entry.boxes),
+        ):
+            try:
+                camera = scene.views[scene.view_index(view)].camera
+            except UserError as error:
+                raise UserError(f"object {entry.name!r}: {error}") from error
+            x0, y0, x1, y1 = place
+            if x1 < 0 or y1 < 0 or x0 >= camera.width or y0 >= camera.height:
+                size = f"{camera.width} x {camera.height} pixels"
+                raise UserError(f"object {entry.name!r}: {what} is outside of {view}, which has {size}")
+
+
+def _no_duplicate_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    keys = [key for key, _ in pairs]
+    for key in keys:
+        if keys.count(key) > 1:
+            raise UserError(f"the key {key!r} appears twice in one place")
+    return dict(pairs)
+
+
+def _prompt_set(document: Any) -> PromptSet:
+    _expect_keys(document, {"objects"}, {"objects"}, "the file")
+    entries = document["objects"]
+    if not isinstance(entries, list) or not entries:
+        raise UserError(f"'objects' must be a list of at least one object, not {_show(entries)}")
+    objects = tuple(_object(entry, index) for index, entry in enumerate(entries, start=1))
+    seen: dict[str, str] = {}
+    for entry in objects:
+        # Folders that differ by case alone are one folder on some systems.
+        if entry.name.casefold() in seen:
+            raise UserError(f"two objects are called {seen[entry.name.casefold()]!r} and {entry.name!r}")
+        seen[entry.name.casefold()] = entry.name
+    return PromptSet(objects)
+
+
+def _object(document: Any, index: int) -> ObjectPrompts:
+    named = isinstance(document, dict) and isinstance(document.get("name"), str)
+    where = f"object {document['name']!r}" if named else f"object number {index}"
+    _expect_keys(document, {"name"}, {"name", "points", "boxes", "text"}, where)
+    name = _name(document["name"], where)
+    points = _each(document, "points", where, _point)
+    boxes = _each(document, "boxes", where, _box)
+    text = document.get("text")
+    if text is not None and (not isinstance(text, str) or not text.strip()):
+        raise UserError(f"{where}: 'text' must be words, not {_show(text)}")
+    if not points and not boxes and text is None:
+        raise UserError(f"{where} has no prompt: it needs 'points', 'boxes' or 'text'")
+    return ObjectPrompts(
+        name,
+        tuple(point for point in points if isinstance(point, PointPrompt2D)),
+        tuple(point for point in points if isinstance(point, PointPrompt3D)),
+        tuple(boxes),
+        text,
+    )
+
+
+def _name(name: Any, where: str) -> str:
+    if not isinstance(name, str) or not name.strip():
+        raise UserError(f"{where}: 'name' must be a word that is not empty, not {_show(name)}")
+    unfit = _UNFIT & set(name) or not name.isprintable()
+    if unfit or name != name.strip() or name.startswith(".") or name.endswith(".") or len(name) > _NAME_LENGTH:
+        raise UserError(
+            f"{where}: 'name' becomes a folder and must be at most {_NAME_LENGTH} characters without any of "
+            f"{' '.join(sorted(_UNFIT))}, control characters, or a space or full stop at its ends"
+        )
+    return name
+
+
+def _each(document: dict, key: str, where: str, read: Callable[[Any, str], Any]) -> list:
+    entries = document.get(key, [])
+    if not isinstance(entries, list):
+        raise UserError(f"{where}: {key!r} must be a list, not {_show(entries)}")
+    return [read(entry, f"{where}, {key}[{i}]") for i, entry in enumerate(entries)]
+
+
+def _point(document: Any, where: str) -> PointPrompt2D | PointPrompt3D:
+    in_space = isinstance(document, dict) and "xyz" in document
+    keys = {"xyz", "label"} if in_space else {"view", "xy", "label"}
+    _expect_keys(document, keys, keys, where)
+    label = document["label"]
+    if isinstance(label, bool) or label not in (0, 1) or not isinstance(label, int):
+        raise UserError(f"{where}: 'label' must be 1 (inside) or 0 (outside), not {_show(label)}")
+    if in_space:
+        x, y, z = _numbers(document, "xyz", 3, where)
+        return PointPrompt3D((x, y, z), label)
+    x, y = _numbers(document, "xy", 2, where)
+    return PointPrompt2D(_view(document, where), (x, y), label)
+
+
+def _box(document: Any, where: str) -> BoxPrompt:
+    _expect_keys(document, {"view", "xyxy"}, {"view", "xyxy"}, where)
+    x0, y0, x1, y1 = _numbers(document, "xyxy", 4, where)
+    if x0 >= x1 or y0 >= y1:
+        raise UserError(f"{where}: 'xyxy' must be [x0, y0, x1, y1] with x0 < x1 and y0 < y1, not {[x0, y0, x1, y1]}")
+    return BoxPrompt(_view(document, where), (x0, y0, x1, y1))
+
+
+def _view(document: dict, where: str) -> str:
+    view = document["view"]
+    if not isinstance(view, str) or not view:
+        raise UserError(f"{where}: 'view' must be a view's name, not {_show(view)}")
+    return view
+
+
+def _numbers(document: dict, key: str, count: int, where: str) -> tuple[float, ...]:
+    values = document[key]
+    ok = isinstance(values, list) and len(values) == count
+    if not ok or not all(isinstance(v, int | float) and not isinstance(v, bool) and _is_finite(v) for v in values):
+        raise UserError(f"{where}: {key!r} must be {count} numbers, not {_show(values)}")
+    return tuple(float(value) for value in values)
+
+
+def _is_finite(value: int | float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
+
+
+def _expect_keys(document: Any, needed: set[str], known: set[str], where: str) -> None:
+    if not isinstance(document, dict):
+        raise UserError(f"{where} must be a JSON object with {_list(known)}, not {_show(document)}")
+    for key in document:
+        if key not in known:
+            raise UserError(f"{where} has the unknown key {key!r}; known are {_list(known)}")
+    for key in sorted(needed - document.keys()):
+        raise UserError(f"{where} lacks the key {key!r}")
+
+
+def _list(keys: set[str]) -> str:
+    return ", ".join(repr(key) for key in sorted(keys))
+
+
+def _show(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _object_document(entry: ObjectPrompts) -> dict[str, Any]:
+    document: dict[str, Any] = {"name": entry.name}
+    points: list[dict[str, Any]] = [
+        {"view": point.view, "xy": list(point.xy), "label": point.label} for point in entry.points_2d
+    ]
+    points += [{"xyz": list(point.xyz), "label": point.label} for point in entry.points_3d]
+    if points:
+        document["points"] = points
+    if entry.boxes:
+        document["boxes"] = [{"view": box.view, "xyxy": list(box.xyxy)} for box in entry.boxes]
+    if entry.text is not None:
+        document["text"] = entry.text
+    return document

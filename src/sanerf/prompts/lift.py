@@ -1,0 +1,135 @@
+"""A prompt file's clicks as 3D points of the scene, and those points as prompts in any view (Eq. 6).
+
+Clicks are in pixels of the image files; rendering and decoding happen at the run's resolution, in whose pixels
+everything here is once lifted. Depth is rendered for the few pixels that are asked about, not for whole pictures.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from scipy import ndimage
+from torch import Tensor
+
+from sanerf.data.scene import Scene
+from sanerf.errors import UserError
+from sanerf.geometry.cameras import Camera, Rays, camera_rays, inside_image, project
+from sanerf.prompts.file import ObjectPrompts
+from sanerf.prompts.project import lift_points, project_prompts
+from sanerf.render.images import Renderer
+from sanerf.render.renderer import median_distance
+from sanerf.segmenter.protocol import ViewPrompts
+from sanerf.shapes import Bool, Float, Int64
+
+OCCLUSION_TOLERANCE = 0.03
+"""A point may lie this fraction of its depth behind the rendered surface and still count as seen."""
+
+
+@dataclass(frozen=True)
+class LiftedPrompts:
+    """One object's prompts in the world. `boxes` are (x0, y0, x1, y1) in pixels of the view they were drawn in."""
+
+    name: str
+    p_world: Float[Tensor, "points 3"]
+    labels: Int64[Tensor, "points"]
+    boxes: dict[int, Float[Tensor, "4"]]
+
+
+def sparse_depth(
+    renderer: Renderer, camera: Camera, xy: Float[Tensor, "points 2"]
+) -> tuple[Float[Tensor, "h w"], Float[Tensor, "h w"]]:
+    """`depth_z` and accumulation in the 3 x 3 pixels about each of `xy`; NaN and 0 everywhere else."""
+    depth_z = torch.full((camera.height, camera.width), torch.nan)
+    accumulation = torch.zeros(camera.height, camera.width)
+    offsets = torch.tensor([[dx, dy] for dy in (-1, 0, 1) for dx in (-1, 0, 1)])
+    pixels = (xy[inside_image(camera, xy)].long()[:, None] + offsets).reshape(-1, 2).unique(dim=0)
+    inside = ((pixels >= 0) & (pixels < torch.tensor([camera.width, camera.height]))).all(-1)
+    pixels = pixels[inside]
+    if len(pixels):
+        rays = camera_rays(camera, pixels.float() + 0.5)
+        device = renderer.density_grid.device
+        samples = renderer.samples(Rays(rays.origins.to(device), rays.directions.to(device), rays.z_per_distance))
+        depth_z[pixels[:, 1], pixels[:, 0]] = median_distance(samples).cpu() * rays.z_per_distance
+        accumulation[pixels[:, 1], pixels[:, 0]] = samples.weights.sum(-1).cpu()
+    return depth_z, accumulation
+
+
+def lift_object(
+    prompts: ObjectPrompts,
+    scene: Scene,
+    cameras: Sequence[Camera],
+    renderer: Renderer,
+    mask_of_box: Callable[[int, ViewPrompts], Bool[Tensor, "h w"]],
+) -> LiftedPrompts:
+    """One object's clicks, 3D points and boxes in the world; `cameras` are all views' at the run's resolution.
+
+    A box says nothing in other views by itself: `mask_of_box(view, prompts)` decodes it where it was drawn, and a few
+    points well inside of that mask stand for it elsewhere. Raises UserError for a click on empty space, and for an
+    object of which nothing but text is said.
+    """
+    points, labels = [], []
+    for index, name in sorted({(scene.view_index(p.view), p.view) for p in prompts.points_2d}):
+        clicks = [p for p in prompts.points_2d if scene.view_index(p.view) == index]
+        xy = to_run_pixels(scene, cameras, index, torch.tensor([p.xy for p in clicks], dtype=torch.float32))
+        points.append(_lift(renderer, cameras[index], xy, name))
+        labels += [p.label for p in clicks]
+    if prompts.points_3d:
+        p_file = torch.tensor([p.xyz for p in prompts.points_3d], dtype=torch.float32)
+        points.append(scene.world_from_file.apply(p_file))
+        labels += [p.label for p in prompts.points_3d]
+    boxes = {}
+    for box in prompts.boxes:
+        index = scene.view_index(box.view)
+        corners = torch.tensor(box.xyxy, dtype=torch.float32).reshape(2, 2)
+        boxes[index] = to_run_pixels(scene, cameras, index, corners).reshape(4)
+        alone = ViewPrompts(torch.zeros(0, 2), torch.zeros(0, dtype=torch.int64), boxes[index])
+        inner = points_inside(mask_of_box(index, alone), count=3)
+        if len(inner):
+            points.append(_lift(renderer, cameras[index], inner, box.view))
+            labels += [1] * len(inner)
+    if not points:
+        what = "only a text prompt, which comes with a later version" if prompts.text else "no usable prompt"
+        raise UserError(f"the object {prompts.name!r} has {what}; give it a point or a box")
+    if 1 not in labels:
+        raise UserError(f"the object {prompts.name!r} has no point inside it (label 1)")
+    return LiftedPrompts(prompts.name, torch.cat(points), torch.tensor(labels), boxes)
+
+
+def to_run_pixels(
+    scene: Scene, cameras: Sequence[Camera], view: int, xy: Float[Tensor, "points 2"]
+) -> Float[Tensor, "points 2"]:
+    """Pixels of a view's image file as pixels of its picture at the run's resolution."""
+    of_file, of_run = scene.views[view].camera, cameras[view]
+    return xy * torch.tensor([of_run.width / of_file.width, of_run.height / of_file.height])
+
+
+def _lift(renderer: Renderer, camera: Camera, xy: Float[Tensor, "points 2"], view: str) -> Float[Tensor, "points 3"]:
+    depth_z, accumulation = sparse_depth(renderer, camera, xy)
+    return lift_points(xy, depth_z, camera, accumulation=accumulation, view=view)
+
+
+def view_prompts(lifted: LiftedPrompts, view: int, camera: Camera, renderer: Renderer) -> ViewPrompts | None:
+    """What of an object's prompts can be seen in a view; None where no point inside the object can."""
+    xy, _ = project(camera, lifted.p_world)
+    depth_z, _ = sparse_depth(renderer, camera, xy)
+    seen = project_prompts(camera, lifted.p_world, depth_z, OCCLUSION_TOLERANCE)
+    box = lifted.boxes.get(view)
+    if box is None and not bool((seen.visible & (lifted.labels == 1)).any()):
+        return None
+    return ViewPrompts(seen.xy[seen.visible], lifted.labels[seen.visible], box)
+
+
+def points_inside(mask: Bool[Tensor, "h w"], count: int) -> Float[Tensor, "points 2"]:
+    """Up to `count` spread-out pixels (x, y) deep inside a mask: the deepest first, then away from those chosen."""
+    depth = ndimage.distance_transform_edt(torch.nn.functional.pad(mask, (1, 1, 1, 1)).numpy())
+    remaining = torch.from_numpy(depth[1:-1, 1:-1]).float()
+    out = []
+    rows, columns = torch.meshgrid(torch.arange(mask.shape[0]), torch.arange(mask.shape[1]), indexing="ij")
+    for _ in range(count):
+        if not bool((remaining > 0).any()):
+            break
+        row, column = divmod(int(remaining.argmax()), mask.shape[1])
+        out.append([column + 0.5, row + 0.5])
+        radius = 2 * float(remaining[row, column]) + 1
+        remaining = remaining.masked_fill((rows - row) ** 2 + (columns - column) ** 2 <= radius**2, 0.0)
+    return torch.tensor(out, dtype=torch.float32).reshape(-1, 2)

@@ -1,0 +1,1 @@
+"""Rays and fields in, `RenderOutput` out: sampling, compositing, renderer. Knows no losses."""

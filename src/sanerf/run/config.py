@@ -1,0 +1,115 @@
+"""Configuration: nested frozen dataclasses, the same for library, command line and JSON on disk."""
+
+import dataclasses
+import types
+import typing
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from sanerf.errors import UserError
+from sanerf.fields.object import ObjectConfig
+from sanerf.fields.radiance import RadianceConfig
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class SamplingConfig:
+    """How rays are sampled."""
+
+    bins: int = 192
+    """coarse intervals along a ray that look at the density grid"""
+    samples: int = 32
+    """fine intervals along a ray that are evaluated"""
+    grid_side: int = 128
+    """cells of the density grid along an axis"""
+    uniform: float = 0.05
+    """share of the fine intervals that is spread evenly"""
+    opacity_cap: float = 0.6
+    """the most opacity that one coarse interval may claim"""
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How the radiance field is trained."""
+
+    steps: int = 2000
+    """optimisation steps"""
+    rays: int = 4096
+    """rays a step"""
+    learning_rate: float = 1e-2
+    """Adam's step size at the start"""
+    final_learning_rate: float = 5e-4
+    """Adam's step size at the end, reached exponentially"""
+    distortion_weight: float = 2e-3
+    """weight of the distortion loss, which pulls a ray's weights together"""
+    grid_decay: float = 0.95
+    """what remains of a density grid cell's value at each look into it"""
+    checkpoint_seconds: float = 30.0
+    """time between checkpoints"""
+
+
+@dataclass(frozen=True)
+class AggregateConfig:
+    """How the object field is trained on the frozen radiance field."""
+
+    steps: int = 400
+    """optimisation steps"""
+    rays: int = 8192
+    """rays a step"""
+    learning_rate: float = 1e-2
+    """Adam's step size at the start"""
+    weight_threshold: float = 1e-2
+    """samples with a smaller compositing weight are dropped"""
+    total_rays: int = 1_500_000
+    """rays whose samples are computed once and kept, over all decoded views"""
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """All that a run depends on besides the scene."""
+
+    seed: int = 0
+    """seed of every random choice"""
+    downscale: int = 1
+    """pictures are used at 1/downscale of their size"""
+    radiance: RadianceConfig = field(default_factory=RadianceConfig)
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    object: ObjectConfig = field(default_factory=ObjectConfig)
+    aggregate: AggregateConfig = field(default_factory=AggregateConfig)
+
+
+def to_json(config: Any) -> dict[str, Any]:
+    """A dataclass as plain JSON values."""
+    return dataclasses.asdict(config)
+
+
+def from_json(kind: type[T], values: Any, where: str = "") -> T:
+    """The dataclass `kind` from plain JSON values. Unknown keys and wrong types are a UserError that names the key."""
+    if not isinstance(values, dict):
+        raise UserError(f"{where or 'the configuration'} should be a JSON object, not {type(values).__name__}")
+    hints = typing.get_type_hints(kind)
+    names = {f.name for f in dataclasses.fields(kind)}  # pyright: ignore[reportArgumentType]
+    unknown = sorted(set(values) - names)
+    if unknown:
+        raise UserError(f"unknown key {where + unknown[0]!r}; known are {', '.join(sorted(names))}")
+    out = {}
+    for name, value in values.items():
+        out[name] = _check(hints[name], value, f"{where}{name}")
+    return kind(**out)
+
+
+def _check(hint: Any, value: Any, where: str) -> Any:
+    if dataclasses.is_dataclass(hint):
+        return from_json(hint, value, where + ".")  # pyright: ignore[reportArgumentType]
+    origin = typing.get_origin(hint)
+    if origin in (typing.Union, types.UnionType):
+        if value is None and type(None) in typing.get_args(hint):
+            return None
+        hint = next(arm for arm in typing.get_args(hint) if arm is not type(None))
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(hint, type) and (not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool)):
+        raise UserError(f"{where} should be {hint.__name__}, not {value!r}")
+    return value

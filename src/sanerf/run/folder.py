@@ -1,0 +1,132 @@
+"""The run folder: what `train` makes and later commands add to.
+
+    run.json                  format version, configuration, scene (cameras and picture paths)
+    checkpoint.safetensors    training so far, until it is done
+    radiance.safetensors      the trained field and its density grid
+    train.jsonl               the training curve
+    features/                 the feature cache
+    segmentations/ID/         one call of `segment`: object field, prompts, decoded masks
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from sanerf.data.scene import Scene
+from sanerf.data.scene_json import scene_from_json, scene_to_json
+from sanerf.errors import UserError
+from sanerf.fields.radiance import RadianceField
+from sanerf.files import atomic_write, write_json
+from sanerf.kernels.backend import Kernels
+from sanerf.render.images import Renderer
+from sanerf.run.config import RunConfig, from_json, to_json
+from sanerf.run.training import TrainingState, sampling_plan
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Run:
+    """An opened run folder."""
+
+    path: Path
+    scene: Scene
+    config: RunConfig
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.path / "checkpoint.safetensors"
+
+    @property
+    def radiance(self) -> Path:
+        return self.path / "radiance.safetensors"
+
+    @property
+    def curve(self) -> Path:
+        return self.path / "train.jsonl"
+
+    @property
+    def features(self) -> Path:
+        return self.path / "features"
+
+    @property
+    def segmentations(self) -> Path:
+        return self.path / "segmentations"
+
+    @property
+    def trained(self) -> bool:
+        return self.radiance.exists()
+
+    @property
+    def background(self) -> tuple[float, float, float]:
+        """What stands behind rendered pictures: white where the scene is cut out, black where it is a place."""
+        return (1.0, 1.0, 1.0) if self.scene.has_alpha else (0.0, 0.0, 0.0)
+
+
+def create_run(path: Path, scene: Scene, config: RunConfig) -> Run:
+    """A new run folder, or the one that is there if it is of the same scene and configuration.
+
+    Raises UserError where the folder holds something else.
+    """
+    if (path / "run.json").exists():
+        run = open_run(path)
+        if run.config != config or scene_to_json(run.scene) != scene_to_json(scene):
+            raise UserError(f"{path} holds a run of another scene or with other settings; choose another --out")
+        return run
+    if path.is_dir() and any(path.iterdir()):
+        raise UserError(f"{path} is not empty and no run; choose another --out")
+    if path.exists() and not path.is_dir():
+        raise UserError(f"{path} is a file; choose another --out")
+    document = {"format_version": FORMAT_VERSION, "config": to_json(config), "scene": scene_to_json(scene)}
+    write_json(path / "run.json", document)
+    return Run(path, scene, config)
+
+
+def open_run(path: Path) -> Run:
+    """The run in a folder. UserError where there is none, or one of another version."""
+    file = path / "run.json"
+    if not file.is_file():
+        raise UserError(f"{path} is no run folder: it has no run.json; make one with `sanerf train SCENE --out {path}`")
+    try:
+        document = json.loads(file.read_text(encoding="utf-8"))
+        version = document["format_version"]
+        if version != FORMAT_VERSION:
+            raise UserError(
+                f"{path} was written in run format {version}, this sanerf reads format {FORMAT_VERSION}; "
+                "use the sanerf that wrote it or train again"
+            )
+        return Run(path, scene_from_json(document["scene"]), from_json(RunConfig, document["config"]))
+    except (KeyError, TypeError, ValueError, OSError) as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError(f"{file} cannot be read ({error!r}); it is damaged: train again into another folder") from error
+
+
+def save_radiance(run: Run, state: TrainingState) -> None:
+    """Write the trained field."""
+    tensors = {f"field.{name}": value.contiguous() for name, value in state.field.state_dict().items()}
+    tensors["density_grid"] = state.density_grid
+    metadata = {"format_version": str(FORMAT_VERSION), "step": str(state.step), "seconds": repr(state.seconds)}
+    with atomic_write(run.radiance) as temporary:
+        save_file(tensors, temporary, metadata)
+
+
+def load_renderer(run: Run, kernels: Kernels, device: torch.device) -> Renderer:
+    """The run's trained field, frozen and ready to render. UserError where training has not ended."""
+    if not run.trained:
+        raise UserError(f"{run.path} is not trained to its end yet; run `sanerf train` with the same --out again")
+    try:
+        with safe_open(run.radiance, framework="pt") as file:
+            tensors = {name: file.get_tensor(name).to(device) for name in file.keys()}  # noqa: SIM118 - no iterator
+        field = RadianceField(run.config.radiance, kernels, torch.Generator()).to(device)
+        field.load_state_dict({k.removeprefix("field."): v for k, v in tensors.items() if k.startswith("field.")})
+    except (OSError, RuntimeError, ValueError) as error:
+        raise UserError(f"{run.radiance} cannot be read ({error}); train again into another folder") from error
+    field.requires_grad_(False)
+    unbounded = run.scene.far == float("inf")
+    plan = sampling_plan(run.config, run.scene.near, run.scene.far, unbounded)
+    return Renderer(field, tensors["density_grid"], plan, kernels)

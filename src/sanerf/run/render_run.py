@@ -1,0 +1,49 @@
+"""`render`: what is asked for of a rendered view, as files."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from sanerf.errors import UserError
+from sanerf.files import atomic_write, write_png
+from sanerf.render.pictures import colour_depth, overlay_mask
+from sanerf.run.segmentation import RenderedObjects
+
+Output = tuple[str, str]
+"""A kind and an object's name, empty for what is no object's: ("rgb", "") or ("mask", "ring")."""
+
+
+def parse_outputs(what: str) -> list[Output]:
+    """`rgb,depth,mask:NAME,overlay:NAME` as kinds and names. UserError for anything else."""
+    out = []
+    for part in what.split(","):
+        kind, _, name = part.strip().partition(":")
+        if kind not in ("rgb", "depth", "mask", "overlay") or bool(name) != (kind in ("mask", "overlay")):
+            raise UserError(f"--what knows rgb, depth, mask:NAME and overlay:NAME, not {part.strip()!r}")
+        out.append((kind, name))
+    return out
+
+
+def write_outputs(
+    folder: Path, stem: str, rendered: RenderedObjects, outputs: list[Output], world_per_file_unit: float
+) -> None:
+    """Write a view's outputs: FOLDER/rgb/STEM.png, FOLDER/depth/STEM.png and .npy, FOLDER/mask/NAME/STEM.png, ...
+
+    The .npy holds `depth_z` in the scene file's own unit, NaN where the ray hits nothing.
+    """
+    image = rendered.image
+    rgb = (image.rgb.cpu() * 255).round().to(torch.uint8).numpy()
+    for kind, name in outputs:
+        if kind == "rgb":
+            write_png(folder / "rgb" / f"{stem}.png", rgb)
+        elif kind == "depth":
+            hit = image.accumulation.cpu().numpy() > 0.5
+            depth = np.where(hit, image.depth_z.cpu().numpy() / world_per_file_unit, np.nan).astype(np.float32)
+            write_png(folder / "depth" / f"{stem}.png", colour_depth(depth))
+            with atomic_write(folder / "depth" / f"{stem}.npy") as temporary:
+                np.save(temporary, depth)
+        elif kind == "mask":
+            write_png(folder / "mask" / name / f"{stem}.png", rendered.mask(name).numpy())
+        else:
+            write_png(folder / "overlay" / name / f"{stem}.png", overlay_mask(rgb, rendered.mask(name).numpy()))

@@ -1,0 +1,156 @@
+"""What one call of `segment` leaves in a run folder, and the masks it renders in any view.
+
+    segmentations/NNN/segmentation.json     format version, object names, prompts, segmenter, seconds
+    segmentations/NNN/object.safetensors    the object field
+    segmentations/NNN/decoded/NAME/STEM.png the decoder's own mask in each view it was asked in
+
+A name answers to the newest segmentation that has it; one whose names are all taken over is deleted.
+"""
+
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from sanerf.aggregate.losses import mask_logits
+from sanerf.errors import UserError
+from sanerf.fields.object import ObjectField
+from sanerf.files import atomic_folder, write_json, write_png
+from sanerf.geometry.cameras import Camera
+from sanerf.kernels.backend import Kernels
+from sanerf.render.images import RenderedImage, Renderer, render_image
+from sanerf.run.folder import Run
+from sanerf.shapes import Bool, Float
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """Objects of one `segment` call: their names in the object field's order (background, which is first, left out)."""
+
+    path: Path
+    names: tuple[str, ...]
+    field: ObjectField
+    record: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class RenderedObjects:
+    """A rendered view and its objects: the probability of each after the softmax of Eq. 7, and its margin, that
+    probability less the largest of the other identities': above zero is the object's mask."""
+
+    image: RenderedImage
+    probability: dict[str, Float[Tensor, "h w"]]
+    margin: dict[str, Float[Tensor, "h w"]]
+
+    def mask(self, name: str, height: int | None = None, width: int | None = None) -> Bool[Tensor, "mh mw"]:
+        """An object's mask, at another resolution if one is given: the margin is interpolated, then cut at zero."""
+        margin = self.margin[name]
+        if height is not None and width is not None and margin.shape != (height, width):
+            margin = F.interpolate(margin[None, None], (height, width), mode="bilinear", antialias=True)[0, 0]
+        return (margin > 0).cpu()
+
+
+def save_segmentation(
+    run: Run, names: Sequence[str], field: ObjectField, record: dict[str, Any], decoded: dict[str, dict[str, Tensor]]
+) -> Segmentation:
+    """Write a new segmentation; `decoded` has bool masks by object name and view stem."""
+    numbers = [int(p.name) for p in run.segmentations.glob("[0-9][0-9][0-9]")]
+    path = run.segmentations / f"{max(numbers, default=0) + 1:03d}"
+    with atomic_folder(path) as folder:
+        save_file({k: v.contiguous() for k, v in field.state_dict().items()}, folder / "object.safetensors")
+        for name, masks in decoded.items():
+            for stem, mask in masks.items():
+                write_png(folder / "decoded" / name / f"{stem}.png", mask.cpu().numpy())
+        document = {"format_version": FORMAT_VERSION, "names": list(names), **record}
+        write_json(folder / "segmentation.json", document)
+    for older in sorted(run.segmentations.glob("[0-9][0-9][0-9]")):
+        if older != path and set(_read_record(older)["names"]) <= set(names):
+            shutil.rmtree(older)
+    return Segmentation(path, tuple(names), field, document)
+
+
+def load_segmentations(run: Run, kernels: Kernels, device: torch.device) -> list[Segmentation]:
+    """All segmentations of a run, newest first. UserError where one is damaged or of another version."""
+    out = []
+    for path in sorted(run.segmentations.glob("[0-9][0-9][0-9]"), reverse=True):
+        record = _read_record(path)
+        names = tuple(record["names"])
+        field = ObjectField(run.config.object, 1 + len(names), kernels, torch.Generator()).to(device)
+        try:
+            field.load_state_dict(load_file(path / "object.safetensors", device=str(device)))
+        except (OSError, RuntimeError, ValueError) as error:
+            raise UserError(f"{path} is damaged ({error}); delete the folder and segment again") from error
+        field.requires_grad_(False)
+        out.append(Segmentation(path, names, field, record))
+    return out
+
+
+def _read_record(path: Path) -> dict[str, Any]:
+    try:
+        record = json.loads((path / "segmentation.json").read_text(encoding="utf-8"))
+        version = record["format_version"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path} is damaged ({error!r}); delete the folder and segment again") from error
+    if version != FORMAT_VERSION:
+        raise UserError(f"{path} is of segmentation format {version}, this sanerf reads {FORMAT_VERSION}")
+    return record
+
+
+def owners(segmentations: Sequence[Segmentation]) -> dict[str, Segmentation]:
+    """Which segmentation each object name answers to: the newest that has it; `segmentations` newest first."""
+    out: dict[str, Segmentation] = {}
+    for segmentation in segmentations:
+        for name in segmentation.names:
+            out.setdefault(name, segmentation)
+    return out
+
+
+def find_object(segmentations: Sequence[Segmentation], name: str, run: Run) -> Segmentation:
+    """The segmentation that an object name answers to. UserError where there is none."""
+    found = owners(segmentations)
+    if name not in found:
+        known = ", ".join(sorted(found)) or "none yet: run `sanerf segment` first"
+        raise UserError(f"{run.path} has no object {name!r}; its objects are: {known}")
+    return found[name]
+
+
+def object_probabilities(
+    segmentation: Segmentation, composited: Float[Tensor, "rays objects"], accumulation: Float[Tensor, "rays"]
+) -> Float[Tensor, "rays objects"]:
+    """Eq. 7: identity probabilities of rays, background first."""
+    assert composited.shape[1] == 1 + len(segmentation.names), composited.shape
+    return torch.softmax(mask_logits(composited, accumulation), dim=1)
+
+
+def render_objects(
+    renderer: Renderer, camera: Camera, segmentations: Sequence[Segmentation], background: tuple[float, float, float]
+) -> RenderedObjects:
+    """Render a view and the objects of some segmentations in it, all on the same samples."""
+    widths = [1 + len(s.names) for s in segmentations]
+
+    def head(p_world: Tensor) -> Tensor:
+        return torch.cat([s.field(p_world) for s in segmentations], dim=1)
+
+    image = render_image(renderer, camera, background, head if segmentations else None)
+    probability, margin = {}, {}
+    if image.values is not None:
+        flat, accumulation = image.values.reshape(-1, sum(widths)), image.accumulation.reshape(-1)
+        owner = owners(segmentations)
+        for segmentation, logits in zip(segmentations, flat.split(widths, dim=1), strict=True):
+            probabilities = object_probabilities(segmentation, logits, accumulation)
+            for index, name in enumerate(segmentation.names, start=1):
+                if owner[name] is segmentation:
+                    shape = (camera.height, camera.width)
+                    probability[name] = probabilities[:, index].reshape(shape)
+                    others = torch.cat([probabilities[:, :index], probabilities[:, index + 1 :]], dim=1).amax(dim=1)
+                    margin[name] = (probabilities[:, index] - others).reshape(shape)
+    return RenderedObjects(image, probability, margin)

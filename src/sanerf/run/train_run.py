@@ -1,0 +1,72 @@
+"""`train`: a scene to a trained run folder, resuming where an earlier call stopped."""
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from sanerf.data.images import load_split
+from sanerf.data.pixels import pixel_bank
+from sanerf.data.scene import Scene
+from sanerf.files import write_text
+from sanerf.kernels.backend import Kernels
+from sanerf.run.config import RunConfig
+from sanerf.run.folder import Run, create_run, save_radiance
+from sanerf.run.training import load_checkpoint, sampling_plan, start_state, train
+
+CURVE_EVERY = 50
+"""Steps whose errors are averaged into one line of the training curve."""
+
+
+def train_run(
+    scene: Scene,
+    config: RunConfig,
+    out: Path,
+    kernels: Kernels,
+    device: torch.device,
+    *,
+    minutes: float | None = None,
+    on_step: Callable[[int, int, float, float], None] | None = None,
+) -> Run:
+    """Train a radiance field of `scene` into the run folder `out`; nothing is done if that has been done.
+
+    `on_step(step, steps, psnr, seconds)` gets the running PSNR of the training rays. Raises UserError for pictures that
+    cannot be read and for a folder that holds another run.
+    """
+    run = create_run(out, scene, config)
+    if run.trained:
+        return run
+    pictures = load_split(scene, scene.train, config.downscale)
+    bank = pixel_bank(pictures.cameras, pictures.rgb, pictures.alpha).to(device)
+    state = start_state(config, kernels, device)
+    if run.checkpoint.exists():
+        load_checkpoint(run.checkpoint, state)
+    curve = _read_curve(run.curve, state.step)
+    recent: list[float] = []
+
+    def each_step(step: int, steps: int, error: float, seconds: float) -> None:
+        recent.append(error)
+        psnr = -10 * math.log10(max(sum(recent) / len(recent), 1e-10))
+        if step % CURVE_EVERY == 0 or step == steps:
+            curve.append({"step": step, "psnr": round(psnr, 3), "seconds": round(seconds, 2)})
+            recent.clear()
+        if on_step is not None:
+            on_step(step, steps, psnr, seconds)
+
+    plan = sampling_plan(config, scene.near, scene.far, math.isinf(scene.far))
+    train(state, bank, plan, config.training, run.checkpoint, minutes=minutes, on_step=each_step)
+    write_text(run.curve, "".join(json.dumps(line) + "\n" for line in curve))
+    save_radiance(run, state)
+    run.checkpoint.unlink(missing_ok=True)
+    return run
+
+
+def _read_curve(path: Path, until: int) -> list[dict[str, float]]:
+    """The curve's lines of steps that a checkpoint has behind it; empty where there is none."""
+    try:
+        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    except (OSError, ValueError):
+        return []
+    return [line for line in lines if line["step"] <= until]

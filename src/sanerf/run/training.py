@@ -1,0 +1,171 @@
+"""Training of the radiance field: draws rays, renders them, compares; checkpoints and resumes bit for bit."""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from sanerf.data.pixels import PixelBank
+from sanerf.errors import UserError
+from sanerf.fields.radiance import RadianceField
+from sanerf.files import atomic_write
+from sanerf.kernels.backend import Kernels
+from sanerf.kernels.reference import SamplingPlan
+from sanerf.run.losses import distortion_loss
+from sanerf.render.renderer import composite_colour, sample_rays
+from sanerf.run.config import RunConfig, TrainingConfig
+from sanerf.shapes import Float
+
+CHECKPOINT_VERSION = "1"
+
+
+@dataclass
+class TrainingState:
+    """What changes while training, and what a checkpoint holds."""
+
+    field: RadianceField
+    optimizer: torch.optim.Adam
+    density_grid: Float[Tensor, "side side side"]
+    generator: torch.Generator
+    step: int
+    seconds: float
+
+
+def start_state(config: RunConfig, kernels: Kernels, device: torch.device) -> TrainingState:
+    """A fresh field, from the run's seed alone."""
+    generator = torch.Generator().manual_seed(config.seed)
+    field = RadianceField(config.radiance, kernels, generator).to(device)
+    optimizer = torch.optim.Adam(
+        field.parameters(), lr=config.training.learning_rate, betas=(0.9, 0.99), eps=1e-15, fused=True
+    )
+    side = config.sampling.grid_side
+    # A little density everywhere: every ray starts by looking everywhere.
+    density_grid = torch.full((side, side, side), 1.0, device=device)
+    return TrainingState(field, optimizer, density_grid, generator, step=0, seconds=0.0)
+
+
+def sampling_plan(config: RunConfig, near: float, far: float, unbounded: bool) -> SamplingPlan:
+    """The run's sampling over a scene's range of distances."""
+    s = config.sampling
+    return SamplingPlan(near, far, unbounded, s.bins, s.samples, s.opacity_cap, s.uniform)
+
+
+def learning_rate(config: TrainingConfig, progress: float) -> float:
+    """Exponential from start to end over progress 0..1, after a warm-up over the first hundredth."""
+    ratio = config.final_learning_rate / config.learning_rate
+    return config.learning_rate * ratio ** min(progress, 1.0) * min(1.0, 0.01 + progress / 0.01)
+
+
+def training_step(state: TrainingState, bank: PixelBank, plan: SamplingPlan, config: TrainingConfig) -> float:
+    """One optimisation step; the mean squared colour error of its rays."""
+    kernels = state.field.grid.kernels
+    device = state.density_grid.device
+    pixels = torch.randint(len(bank), (config.rays,), generator=state.generator).to(device)
+    rays = bank.rays(pixels)
+    target, opacity = bank.colours(pixels), bank.opacities(pixels)
+
+    samples = sample_rays(state.field, state.density_grid, rays, plan, kernels, state.generator)
+    rgb = composite_colour(state.field, samples, rays.directions, threshold=1e-4)
+    if opacity is not None:
+        # A background of random colour, so that empty space can only be explained by emptiness.
+        background = torch.rand(len(rays), 3, generator=state.generator).to(device)
+        target = target * opacity[:, None] + background * (1 - opacity[:, None])
+        rgb = rgb + background * (1 - samples.weights.sum(-1, keepdim=True))
+    error = torch.nn.functional.mse_loss(rgb, target)
+    loss = error + config.distortion_weight * distortion_loss(samples.edges, samples.weights, plan)
+    state.optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    state.optimizer.step()
+    with torch.no_grad():
+        kernels.update_density_grid(
+            state.density_grid,
+            samples.p_world.reshape(-1, 3),
+            samples.density.detach().reshape(-1),
+            config.grid_decay,
+            plan.unbounded,
+        )
+    return error.item()
+
+
+def train(
+    state: TrainingState,
+    bank: PixelBank,
+    plan: SamplingPlan,
+    config: TrainingConfig,
+    checkpoint: Path,
+    *,
+    minutes: float | None = None,
+    on_step: Callable[[int, int, float, float], None] | None = None,
+) -> None:
+    """Train to `config.steps`, or for `minutes` if that is sooner, from where the state stands.
+
+    `on_step(step, steps, error, seconds)` is called after each step with the mean squared error and the training time
+    so far, earlier sittings included. A KeyboardInterrupt writes a checkpoint and goes on its way.
+    """
+    began, saved = time.monotonic() - state.seconds, time.monotonic()
+    try:
+        while state.step < config.steps:
+            progress = state.step / config.steps
+            if minutes is not None:
+                progress = max(progress, state.seconds / (60 * minutes))
+                if progress >= 1:
+                    break
+            for group in state.optimizer.param_groups:
+                group["lr"] = learning_rate(config, progress)
+            error = training_step(state, bank, plan, config)
+            state.step += 1
+            state.seconds = time.monotonic() - began
+            if on_step is not None:
+                on_step(state.step, config.steps, error, state.seconds)
+            if time.monotonic() - saved > config.checkpoint_seconds:
+                save_checkpoint(checkpoint, state)
+                saved = time.monotonic()
+    except KeyboardInterrupt:
+        save_checkpoint(checkpoint, state)
+        raise
+
+
+def save_checkpoint(path: Path, state: TrainingState) -> None:
+    """Write everything that training needs to go on, whole or not at all."""
+    tensors = {f"field.{name}": value for name, value in state.field.state_dict().items()}
+    for index, entries in state.optimizer.state_dict()["state"].items():
+        for name, value in entries.items():
+            tensors[f"optimizer.{index}.{name}"] = value
+    tensors["density_grid"] = state.density_grid
+    tensors["generator"] = state.generator.get_state()
+    metadata = {"version": CHECKPOINT_VERSION, "step": str(state.step), "seconds": repr(state.seconds)}
+    with atomic_write(path) as temporary:
+        save_file({name: value.contiguous() for name, value in tensors.items()}, temporary, metadata)
+
+
+def load_checkpoint(path: Path, state: TrainingState) -> None:
+    """Take `state` to where the checkpoint stands. UserError if it cannot be read or is of another version."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - safe_open has no iterator
+    except Exception as error:
+        raise UserError(f"the checkpoint {path} cannot be read ({error}); delete it to train from the start") from error
+    if metadata.get("version") != CHECKPOINT_VERSION:
+        raise UserError(f"the checkpoint {path} is of another version of sanerf; delete it to train from the start")
+    own = state.field.state_dict()
+    field = {name.removeprefix("field."): value for name, value in tensors.items() if name.startswith("field.")}
+    if {k: v.shape for k, v in own.items()} != {k: v.shape for k, v in field.items()}:
+        raise UserError(f"the checkpoint {path} belongs to another configuration; delete it to train from the start")
+    state.field.load_state_dict(field)
+    moments: dict[int, dict[str, Tensor]] = {}
+    for name, value in tensors.items():
+        if name.startswith("optimizer."):
+            _, index, entry = name.split(".")
+            moments.setdefault(int(index), {})[entry] = value
+    groups = state.optimizer.state_dict()["param_groups"]
+    state.optimizer.load_state_dict({"state": moments, "param_groups": groups})
+    state.density_grid.copy_(tensors["density_grid"])
+    state.generator.set_state(tensors["generator"])
+    state.step, state.seconds = int(metadata["step"]), json.loads(metadata["seconds"])

@@ -1,0 +1,1 @@
+"""Promptable 2D segmenters: the built-in `mini` and the SAM family, behind one protocol."""

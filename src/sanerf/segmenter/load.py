@@ -1,0 +1,35 @@
+"""From what a user writes after `--segmenter` to a segmenter."""
+
+
+import torch
+
+from sanerf.errors import UserError
+from sanerf.segmenter.protocol import Segmenter
+
+
+def load_segmenter(spec: str, device: torch.device) -> Segmenter:
+    """The segmenter of `mini`, `sam:PATH` or `sam-hq:PATH`, where PATH is a folder or a hub name.
+
+    Raises UserError for anything else, MissingExtraError where an optional package is missing. `masks:DIR` is no
+    segmenter: `sanerf.segmenter.masks` reads that.
+    """
+    kind, colon, source = spec.partition(":")
+    if spec == "mini":
+        from sanerf.segmenter.mini.segmenter import load_mini
+
+        return load_mini(device)
+    if kind in ("sam", "sam-hq") and not source:
+        raise UserError(f"{spec!r} names no weights; expected {kind}:PATH with a folder or a hub name")
+    if kind == "sam":
+        from sanerf.segmenter.sam import load_sam
+
+        return load_sam(source, device)
+    if kind == "sam-hq":
+        from sanerf.segmenter.sam_hq import load_sam_hq
+
+        return load_sam_hq(source, device)
+    if kind == "sam2":
+        raise UserError("SAM 2 comes with a later version of sanerf; use sam:PATH or sam-hq:PATH for now")
+    if kind == "masks" and colon:
+        raise UserError(f"{spec!r} gives masks and no segmenter, which this needs; use mini, sam:PATH or sam-hq:PATH")
+    raise UserError(f"unknown segmenter {spec!r}; expected mini, sam:PATH, sam-hq:PATH or masks:DIR")

@@ -1,0 +1,1 @@
+"""The built-in promptable segmenter: small, permissively trained, packaged with its weights."""

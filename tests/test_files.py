@@ -1,0 +1,151 @@
+"""Files appear whole or not at all, and what the system refuses is said in one sentence."""
+
+import errno
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sanerf.errors import UserError
+from sanerf.files import FOLDER_MARKER, atomic_folder, atomic_write, write_json, write_png, write_text
+
+
+def everything_in(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*")}
+
+
+def test_written_file_replaces_the_old_one_and_leaves_no_other(tmp_path):
+    path = tmp_path / "new" / "folder" / "a.json"
+    write_json(path, {"a": 1})
+    write_json(path, {"ü": [1.5, None]})
+    assert json.loads(path.read_text(encoding="utf-8")) == {"ü": [1.5, None]}
+    assert everything_in(path.parent) == {"a.json"}
+
+
+def test_temporary_name_keeps_the_ending(tmp_path):
+    with atomic_write(tmp_path / "picture.png") as temporary:
+        assert temporary.suffix == ".png" and temporary.parent == tmp_path
+        temporary.write_bytes(b"x")
+
+
+def test_any_exception_keeps_the_old_file_and_removes_the_new(tmp_path):
+    path = tmp_path / "a.txt"
+    write_text(path, "old")
+    with pytest.raises(RuntimeError, match="stop"), atomic_write(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError("stop")
+    assert path.read_text() == "old" and everything_in(tmp_path) == {"a.txt"}
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EACCES, errno.EROFS])
+def test_refused_flush_is_a_user_error_that_names_the_path(tmp_path, monkeypatch, code):
+    def refuse(descriptor: int) -> None:
+        raise OSError(code, os.strerror(code))
+
+    path = tmp_path / "a.txt"
+    write_text(path, "old")
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(UserError) as caught:
+        write_text(path, "new")
+    assert str(caught.value).startswith(f"cannot write {path}: ") and "\n" not in str(caught.value)
+    with pytest.raises(UserError, match="cannot write"), atomic_folder(tmp_path / "folder") as folder:
+        (folder / "b.txt").write_text("b")
+    assert path.read_text() == "old" and everything_in(tmp_path) == {"a.txt"}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a limit on file sizes")
+def test_a_real_limit_on_the_file_size_leaves_nothing(tmp_path):
+    program = """
+import resource, sys
+from pathlib import Path
+from sanerf.errors import UserError
+from sanerf.files import write_text
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+try:
+    write_text(Path(sys.argv[1]), "x" * 5000)
+except UserError as error:
+    print(error)
+"""
+    path = tmp_path / "a.txt"
+    done = subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == f"cannot write {path}: the file would be larger than this system allows"
+    assert everything_in(tmp_path) == set()
+
+
+def test_a_file_in_the_way_of_a_folder_and_a_folder_in_the_way_of_a_file(tmp_path):
+    write_text(tmp_path / "a", "file")
+    (tmp_path / "folder").mkdir()
+    for path in (tmp_path / "a" / "b.txt", tmp_path / "folder"):
+        with pytest.raises(UserError, match="cannot write"):
+            write_text(path, "x")
+    with pytest.raises(UserError, match="cannot write"), atomic_folder(tmp_path / "a"):
+        pass
+    assert everything_in(tmp_path) == {"a", "folder"}
+
+
+def test_an_error_about_another_file_keeps_its_own_words(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"missing\.txt"), atomic_write(tmp_path / "a.txt"):
+        (tmp_path / "missing.txt").read_text()
+    assert everything_in(tmp_path) == set()
+
+
+def test_json_without_words_for_infinity_writes_nothing(tmp_path):
+    with pytest.raises(ValueError, match="JSON"):
+        write_json(tmp_path / "a.json", {"psnr": float("inf")})
+    assert everything_in(tmp_path) == set()
+
+
+@pytest.mark.parametrize("shape", [(5, 7), (5, 7, 3), (5, 7, 4)])
+def test_png_keeps_every_byte(tmp_path, shape):
+    picture = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    write_png(tmp_path / "a.png", picture)
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "a.png")), picture)
+
+
+def test_png_of_a_mask_is_black_and_white(tmp_path):
+    write_png(tmp_path / "a.png", np.array([[True, False]]))
+    assert np.asarray(Image.open(tmp_path / "a.png")).tolist() == [[255, 0]]
+
+
+def test_folder_is_replaced_whole(tmp_path):
+    for names in (("a", "b"), ("b", "sub/c")):
+        with atomic_folder(tmp_path / "out") as folder:
+            for name in names:
+                write_text(folder / name, name)
+    assert everything_in(tmp_path) == {"out", "out/b", "out/sub", "out/sub/c", f"out/{FOLDER_MARKER}"}
+
+
+def test_failed_folder_leaves_the_old_one(tmp_path):
+    with atomic_folder(tmp_path / "out") as folder:
+        write_text(folder / "a", "old")
+    with pytest.raises(RuntimeError), atomic_folder(tmp_path / "out") as folder:
+        write_text(folder / "a", "new")
+        raise RuntimeError
+    assert (tmp_path / "out" / "a").read_text() == "old"
+    assert everything_in(tmp_path) == {"out", "out/a", f"out/{FOLDER_MARKER}"}
+
+
+def test_a_folder_with_other_peoples_files_is_never_replaced(tmp_path):
+    write_text(tmp_path / "photos" / "holiday.png", "precious")
+    with pytest.raises(UserError, match="did not write"), atomic_folder(tmp_path / "photos"):
+        pytest.fail("the work must not start")
+    assert (tmp_path / "photos" / "holiday.png").read_text() == "precious"
+
+
+def test_an_empty_folder_may_be_replaced(tmp_path):
+    (tmp_path / "out").mkdir()
+    with atomic_folder(tmp_path / "out") as folder:
+        write_text(folder / "a", "a")
+    assert (tmp_path / "out" / "a").exists()
+
+
+def test_a_link_stays_a_link(tmp_path):
+    write_text(tmp_path / "real.txt", "old")
+    (tmp_path / "link.txt").symlink_to(tmp_path / "real.txt")
+    write_text(tmp_path / "link.txt", "new")
+    assert (tmp_path / "link.txt").is_symlink() and (tmp_path / "real.txt").read_text() == "new"
