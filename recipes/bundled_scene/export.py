@@ -8,8 +8,9 @@ from pathlib import Path
 import cameras
 import layout
 import numpy as np
-import prompts
 from PIL import Image
+
+import prompts
 
 JPEG_QUALITY = 93
 

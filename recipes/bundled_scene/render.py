@@ -2,7 +2,7 @@
 
     python recipes/bundled_scene/render.py --out src/sanerf/assets/table_scene
 
-needs Python 3.11 with `bpy==5.0.1` and `pillow`, two CPU cores and about twenty minutes. A killed run goes on where it
+needs Python 3.11 with `bpy==5.0.1` and `pillow`, two CPU cores and about fifteen minutes. A killed run goes on where it
 stopped: finished renders are kept in `--work` and skipped. The same seed and sample count give the same scene.
 """
 
@@ -18,9 +18,10 @@ from pathlib import Path
 import bpy
 import cameras
 import check
-import export
 import layout
 import passes
+
+import export
 import prompts
 
 

@@ -177,7 +177,9 @@ def _save_labels(exr: Path, png: Path) -> None:
     exr.unlink()
 
 
-def make_scene(number: int, args: argparse.Namespace, meshes: list[Path], hdris: list[Path], prints: list[Path]) -> None:
+def make_scene(
+    number: int, args: argparse.Namespace, meshes: list[Path], hdris: list[Path], prints: list[Path]
+) -> None:
     """Build scene `number` and render its views."""
     random = np.random.default_rng([20261, number])
     bpy.ops.wm.read_factory_settings(use_empty=True)

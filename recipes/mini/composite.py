@@ -54,7 +54,9 @@ def _cutout(random: Random, bank: Bank, side: int) -> tuple[np.ndarray, np.ndarr
     colour, coverage = pixels[..., :3].astype(np.float32), pixels[..., 3].astype(np.float32) / 255
     kind = random.random()
     if kind < 0.25:
-        light = colour.mean(-1, keepdims=True) / max(40.0, float(colour[coverage > 0.5].mean() if (coverage > 0.5).any() else 128))
+        light = colour.mean(-1, keepdims=True) / max(
+            40.0, float(colour[coverage > 0.5].mean() if (coverage > 0.5).any() else 128)
+        )
         colour = textures.texture(random, bank.backgrounds, side, side) * np.clip(light, 0.4, 1.6)
     elif kind < 0.55:
         colour = colour.mean(-1, keepdims=True) + (colour - colour.mean(-1, keepdims=True)) * random.uniform(0, 0.8)
@@ -69,7 +71,9 @@ def _sprite(random: Random, bank: Bank, side: int) -> tuple[np.ndarray, np.ndarr
         return _cutout(random, bank, side)
     if kind < 0.82 or side < 24:
         coverage = textures.silhouette(random, side)
-        return textures.texture(random, bank.backgrounds, side, side) * textures.relief(coverage, random)[..., None], coverage
+        return textures.texture(random, bank.backgrounds, side, side) * textures.relief(coverage, random)[
+            ..., None
+        ], coverage
     colour, coverage = np.zeros((side, side, 3), np.float32), np.zeros((side, side), np.float32)
     for _ in range(random.integers(2, 4)):
         small = int(side * random.uniform(0.4, 0.75))
@@ -85,7 +89,9 @@ def _sprite(random: Random, bank: Bank, side: int) -> tuple[np.ndarray, np.ndarr
 
 def _plain(random: Random, bank: Bank, side: int) -> tuple[np.ndarray, np.ndarray]:
     coverage = textures.silhouette(random, side)
-    return textures.texture(random, bank.backgrounds, side, side) * textures.relief(coverage, random)[..., None], coverage
+    return textures.texture(random, bank.backgrounds, side, side) * textures.relief(coverage, random)[
+        ..., None
+    ], coverage
 
 
 def _paste(image, labels, label, colour, coverage, y, x, random: Random) -> None:
@@ -93,10 +99,21 @@ def _paste(image, labels, label, colour, coverage, y, x, random: Random) -> None
     side, size = len(coverage), len(image)
     if random.random() < 0.6:
         shift = side * random.normal(0, 0.06, 2) + [side * 0.04, 0]
-        soft = Image.fromarray(np.rint(coverage * 255).astype(np.uint8)).filter(ImageFilter.GaussianBlur(1 + side * random.uniform(0.01, 0.08)))
-        _blend(image, np.zeros(3, np.float32), np.asarray(soft, np.float32) / 255 * random.uniform(0.15, 0.65), y + int(shift[0]), x + int(shift[1]), size)
+        soft = Image.fromarray(np.rint(coverage * 255).astype(np.uint8)).filter(
+            ImageFilter.GaussianBlur(1 + side * random.uniform(0.01, 0.08))
+        )
+        _blend(
+            image,
+            np.zeros(3, np.float32),
+            np.asarray(soft, np.float32) / 255 * random.uniform(0.15, 0.65),
+            y + int(shift[0]),
+            x + int(shift[1]),
+            size,
+        )
     if random.random() < 0.3:
-        edge = Image.fromarray(np.rint(coverage * 255).astype(np.uint8)).filter(ImageFilter.GaussianBlur(random.uniform(0.4, 1.2)))
+        edge = Image.fromarray(np.rint(coverage * 255).astype(np.uint8)).filter(
+            ImageFilter.GaussianBlur(random.uniform(0.4, 1.2))
+        )
         coverage = np.asarray(edge, np.float32) / 255
     window = _blend(image, colour, coverage, y, x, size)
     if window is not None:

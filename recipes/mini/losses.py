@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 FOCAL_POWER = 2.0
+COARSE_WEIGHT = 0.3
 
 
 def normalised_focal(logits: Tensor, truth: Tensor) -> Tensor:
@@ -35,16 +36,16 @@ def mask_loss(
 ) -> tuple[Tensor, Tensor]:
     """The total loss, and the IoU of the mask that the prediction prefers (n), for the log.
 
-    `logits` n x 3 x h x w, `truth` n x h x w, `ambiguous` n bool: for those (one click) only the best of the three
-    hypotheses learns, with a whisper to the others; for the rest all three do.
+    `logits` and `coarse` n x 3 x h x w, each at its size, `truth` n x h x w, `ambiguous` n bool: for those (one
+    click) only the best of the three hypotheses learns, with a whisper to the others; for the rest all three do.
     """
     target = truth[:, None].expand_as(logits)
+    small = F.interpolate(truth[:, None], size=coarse.shape[-2:], mode="area").expand_as(coarse)
     each = normalised_focal(logits, target) + dice(logits, target)
+    each = each + COARSE_WEIGHT * (normalised_focal(coarse, small) + dice(coarse, small))
     best = each.min(1).values * 0.9 + each.mean(1) * 0.1
     mask_term = torch.where(ambiguous, best, each.mean(1)).mean()
     found = hard_iou(logits.detach(), target)
     iou_term = F.mse_loss(predicted_iou, found)
-    small = F.interpolate(truth[:, None], size=coarse.shape[-2:], mode="area")[:, 0]
-    coarse_term = (normalised_focal(coarse, small) + dice(coarse, small)).mean()
     chosen = found.gather(1, predicted_iou.detach().argmax(1, keepdim=True))[:, 0]
-    return mask_term + iou_term + 0.3 * coarse_term, chosen
+    return mask_term + iou_term, chosen

@@ -216,7 +216,9 @@ def monkey(random: np.random.Generator) -> Parts:
     else:
         sides = int(random.integers(3, 24))
         tip = random.uniform(0, 0.5)
-        bmesh.ops.create_cone(frame, cap_ends=True, segments=sides, radius1=0.4, radius2=tip, depth=random.uniform(0.2, 1.2))
+        bmesh.ops.create_cone(
+            frame, cap_ends=True, segments=sides, radius1=0.4, radius2=tip, depth=random.uniform(0.2, 1.2)
+        )
     low = min(v.co.z for v in frame.verts)
     bmesh.ops.translate(frame, vec=(0, 0, -low), verts=frame.verts)
     mesh = bpy.data.meshes.new("solid")

@@ -11,7 +11,9 @@ from PIL import Image, ImageDraw, ImageFilter
 Random = np.random.Generator
 
 
-def resize(picture: np.ndarray, height: int, width: int, how: Image.Resampling = Image.Resampling.BILINEAR) -> np.ndarray:
+def resize(
+    picture: np.ndarray, height: int, width: int, how: Image.Resampling = Image.Resampling.BILINEAR
+) -> np.ndarray:
     """uint8 in, uint8 out."""
     return np.asarray(Image.fromarray(picture).resize((width, height), how))
 
@@ -93,7 +95,9 @@ def silhouette(random: Random, side: int) -> np.ndarray:
         draw.polygon(place(_blob(random, 60, random.uniform(0.02, 0.25)), 0.45), fill=255)
     elif kind < 0.5:
         count = int(random.integers(3, 9))
-        angle = np.sort(random.uniform(0, 2 * np.pi, count)) if random.random() < 0.5 else np.arange(count) * 6.283 / count
+        angle = (
+            np.sort(random.uniform(0, 2 * np.pi, count)) if random.random() < 0.5 else np.arange(count) * 6.283 / count
+        )
         draw.polygon(place(np.stack([np.cos(angle), np.sin(angle)], -1) * [1, random.uniform(0.3, 1)]), fill=255)
     elif kind < 0.58:
         count = int(random.integers(4, 10))
@@ -109,13 +113,18 @@ def silhouette(random: Random, side: int) -> np.ndarray:
         t = np.linspace(0, len(knots) - 1, 50)
         path = np.stack([np.interp(t, range(len(knots)), knots[:, k]) for k in (0, 1)], -1)
         path = np.stack([np.convolve(np.pad(path[:, k], 4, "edge"), np.ones(9) / 9, "valid") for k in (0, 1)], -1)
-        draw.line(place(path - path.mean(0), 0.42), fill=255, width=int(large * random.uniform(0.03, 0.16)), joint="curve")
+        draw.line(
+            place(path - path.mean(0), 0.42), fill=255, width=int(large * random.uniform(0.03, 0.16)), joint="curve"
+        )
     else:
         bar, count = random.uniform(0.03, 0.09), int(random.integers(2, 6))
         for k in range(count):
             x = -1 + 2 * k / max(1, count - 1)
             draw.polygon(place(np.array([[x - bar, -1], [x + bar, -1], [x + bar, 1], [x - bar, 1]]) + 0), fill=255)
-        draw.polygon(place(np.array([[-1 - bar, -1 - bar], [1 + bar, -1 - bar], [1 + bar, -1 + bar], [-1 - bar, -1 + bar]])), fill=255)
+        draw.polygon(
+            place(np.array([[-1 - bar, -1 - bar], [1 + bar, -1 - bar], [1 + bar, -1 + bar], [-1 - bar, -1 + bar]])),
+            fill=255,
+        )
     return np.asarray(image.resize((side, side), Image.Resampling.BOX), np.float32) / 255
 
 

@@ -123,7 +123,9 @@ def draw_batch(pool: Pool, random: np.random.Generator, side: int, count: int) -
     return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float(), np.stack(truths)
 
 
-def train_step(model: MiniNetwork, images: Tensor, truths: np.ndarray, random: np.random.Generator) -> tuple[Tensor, Tensor, Prompts]:
+def train_step(
+    model: MiniNetwork, images: Tensor, truths: np.ndarray, random: np.random.Generator
+) -> tuple[Tensor, Tensor, Prompts]:
     """Loss of one batch after none to three simulated corrections."""
     device = images.device
     maps = model.encoder(normalise(images))
@@ -173,8 +175,10 @@ def main() -> None:
     model = model.to(args.device, memory_format=torch.channels_last)
     backbone = list(model.encoder.backbone.parameters())
     known = {id(p) for p in backbone}
-    groups = [{"params": [p for p in model.parameters() if id(p) not in known], "base": RATES["new"]},
-              {"params": backbone, "base": RATES["backbone"]}]
+    groups = [
+        {"params": [p for p in model.parameters() if id(p) not in known], "base": RATES["new"]},
+        {"params": backbone, "base": RATES["backbone"]},
+    ]
     optimizer = torch.optim.AdamW(groups, lr=1e-3, weight_decay=0.02, betas=(0.9, 0.98))
     average, step, spent = copy.deepcopy(model), 0, 0.0
     if (args.run / "last.pt").exists():
@@ -186,7 +190,7 @@ def main() -> None:
     random, drawing = np.random.default_rng([args.seed, step, 0]), np.random.default_rng([args.seed, step, 1])
     bank = composite.load_bank(args.ready, args.rendered)
     pool, since, written = Pool(bank, 300), time.monotonic(), time.monotonic()
-    base, log = spent, open(args.run / "log.jsonl", "a")
+    base = spent
     sums, counted = np.zeros(3), 0
     drawer = ThreadPoolExecutor(1)
     share = step / args.steps if args.steps else spent / (60 * args.minutes)
@@ -225,9 +229,17 @@ def main() -> None:
         counted += 1
         if counted == 20:
             mean = sums / counted
-            line = {"step": step, "seconds": round(spent, 1), "side": images.shape[-1], "loss": round(mean[0], 4),
-                    "iou": round(mean[1], 4), "clicks": round(mean[2], 2), "rendered": len(bank.rendered)}
-            print(json.dumps(line), file=log, flush=True)
+            line = {
+                "step": step,
+                "seconds": round(spent, 1),
+                "side": images.shape[-1],
+                "loss": round(mean[0], 4),
+                "iou": round(mean[1], 4),
+                "clicks": round(mean[2], 2),
+                "rendered": len(bank.rendered),
+            }
+            with (args.run / "log.jsonl").open("a") as log:
+                print(json.dumps(line), file=log)
             sums, counted = np.zeros(3), 0
 
 

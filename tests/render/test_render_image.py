@@ -1,5 +1,7 @@
 """Whole rendered pictures: shapes, `depth_z` against `distance`, background, heads on the same weights."""
 
+from dataclasses import replace
+
 import torch
 from analytic_scene import BIN, BLUE, OPAQUE, cast, camera_at, in_ball, renderer_of, stage_renderer
 
@@ -22,13 +24,12 @@ def test_depth_z_of_a_frontal_plane_is_constant_where_distance_is_not():
 
 
 def test_pictures_are_rows_by_columns_in_the_cameras_order():
-    wide = camera_at(0.0, 0.0, z=-0.7, size=6)
-    object.__setattr__(wide, "width", 10)
+    wide = replace(camera_at(0.0, 0.0, z=-0.7, size=6), width=8)
     bright_right = renderer_of(
         lambda p: OPAQUE * (p[:, 2] > 0.3).float(), lambda p: (p[:, :1] > 0).float().expand(len(p), 3)
     )
     image = render_image(bright_right, wide)
-    assert image.rgb.shape == (6, 10, 3) and image.depth_z.shape == image.accumulation.shape == (6, 10)
+    assert image.rgb.shape == (6, 8, 3) and image.depth_z.shape == image.accumulation.shape == (6, 8)
     # The optical centre is at x = 3.
     assert bool((image.rgb[:, :3] < 0.01).all()) and bool((image.rgb[:, 3:] > 0.99).all())
     assert image.values is None

@@ -52,7 +52,7 @@ def test_a_fog_has_its_closed_forms(sigma):
     samples = packed(edges, torch.full((1, 2000), sigma))
     out = render_output(FOG_COLOUR, samples, torch.tensor([[1.0, 0.0, 0.0]]))
     absorbed = 1 - math.exp(-2 * sigma)
-    assert float(out.accumulation) == pytest.approx(absorbed, abs=1e-5)
+    assert float(out.accumulation) == pytest.approx(absorbed, abs=5e-5)
     assert float(out.distance) == pytest.approx(1 - math.log(1 - absorbed / 2) / sigma, abs=1e-3)
     assert float(out.mean_distance) == pytest.approx(1 + 1 / sigma - 2 * (1 - absorbed) / absorbed, abs=1e-3)
 
@@ -78,20 +78,21 @@ def test_a_ray_that_hits_nothing_is_far():
 
 
 def test_a_ball_before_a_wall_is_where_ray_casting_finds_it():
-    camera = camera_at(0.1, -0.2, size=24)
+    camera = camera_at(0.1, -0.15, size=24)
     rays = image_rays(camera)
     samples = stage_renderer().samples(rays)
     out = render_output(stage_renderer().field, samples, rays.directions)
     distance, ball = cast(camera)
-    # A ray that only grazes the ball crosses it in less than an interval: left out, a few pixels of 576.
-    chord = (rays.origins + distance.float()[:, None] * rays.directions * ball[:, None]).norm(dim=-1)
-    grazing = ball & ((rays.directions * (rays.origins + distance.float()[:, None] * rays.directions)).sum(-1) > -0.03)
-    assert int(ball.sum()) > 60 and int(grazing.sum()) < 12 and bool((chord[ball] < 0.351).all())
-    clear = ~grazing
-    torch.testing.assert_close(out.accumulation[clear], torch.ones(int(clear.sum())), rtol=0, atol=1e-4)
-    assert (out.distance.double() - distance)[clear].abs().max() < BIN
+    solid = distance.isfinite()
+    p_world = rays.origins + torch.where(solid, distance, 0.0).float()[:, None] * rays.directions
+    # A ray that only grazes the ball may pass it between two samples: left out, a few pixels of 576.
+    grazing = ball & ((rays.directions * p_world).sum(-1) > -0.04)
+    assert int(ball.sum()) > 60 and int(grazing.sum()) < 12 and 50 < int((~solid).sum()) < 150
+    hit = solid & ~grazing
+    torch.testing.assert_close(out.accumulation[~grazing], solid[~grazing].float(), rtol=0, atol=1e-4)
+    assert (out.distance.double() - distance)[hit].abs().max() < 2 * BIN
     expected = torch.where(ball[:, None], torch.tensor(RED), torch.tensor(BLUE))
-    torch.testing.assert_close(out.rgb[clear], expected[clear], rtol=0, atol=1e-3)
+    torch.testing.assert_close(out.rgb[hit], expected[hit], rtol=0, atol=1e-3)
 
 
 def test_outside_of_the_unit_cube_a_bounded_scene_is_empty():
@@ -100,8 +101,8 @@ def test_outside_of_the_unit_cube_a_bounded_scene_is_empty():
     samples = fog.samples(rays)
     outside = samples.p_world.abs().amax(-1) > 1
     assert bool(outside.any()) and not samples.density[outside].any()
-    # The fog's 2 units of length at density 2, to the rounding of its ends to intervals.
-    assert float(samples.weights.sum()) == pytest.approx(1 - math.exp(-4), abs=math.exp(-4) * 2 * 2 * 3 / 40)
+    # The fog's 2 units of length at density 2, its ends rounded to intervals of a twentieth, twice.
+    assert float(samples.weights.sum()) == pytest.approx(1 - math.exp(-4), abs=math.exp(-4) * 0.25)
 
 
 def test_samples_are_at_rest_without_a_generator_and_repeat_with_its_seed():

@@ -18,7 +18,7 @@ from sanerf.files import atomic_write
 from sanerf.kernels.backend import Kernels
 from sanerf.kernels.reference import SamplingPlan
 from sanerf.run.losses import distortion_loss
-from sanerf.render.renderer import composite_colour, sample_rays
+from sanerf.render.renderer import RaySamples, composite_colour, sample_rays
 from sanerf.run.config import RunConfig, TrainingConfig
 from sanerf.shapes import Float
 
@@ -71,6 +71,7 @@ def training_step(state: TrainingState, bank: PixelBank, plan: SamplingPlan, con
     target, opacity = bank.colours(pixels), bank.opacities(pixels)
 
     samples = sample_rays(state.field, state.density_grid, rays, plan, kernels, state.generator)
+    _scale_gradients(samples)
     rgb = composite_colour(state.field, samples, rays.directions, threshold=1e-4)
     if opacity is not None:
         # A background of random colour, so that empty space can only be explained by emptiness.
@@ -91,6 +92,16 @@ def training_step(state: TrainingState, bank: PixelBank, plan: SamplingPlan, con
             plan.unbounded,
         )
     return error.item()
+
+
+def _scale_gradients(samples: RaySamples) -> None:
+    """Scale what samples learn by min(1, distance^2) (Philip and Deschaintre 2023, "Floaters No More").
+
+    Space near a camera is seen by many of its rays and no other camera's, and would be filled with what they see.
+    """
+    scale = samples.distances.square().clamp(max=1.0)
+    samples.density.register_hook(lambda gradient: gradient * scale)
+    samples.geometry.register_hook(lambda gradient: gradient * scale[..., None])
 
 
 def train(
@@ -156,7 +167,8 @@ def load_checkpoint(path: Path, state: TrainingState) -> None:
         raise UserError(f"the checkpoint {path} is of another version of sanerf; delete it to train from the start")
     own = state.field.state_dict()
     field = {name.removeprefix("field."): value for name, value in tensors.items() if name.startswith("field.")}
-    if {k: v.shape for k, v in own.items()} != {k: v.shape for k, v in field.items()}:
+    same_field = {k: v.shape for k, v in own.items()} == {k: v.shape for k, v in field.items()}
+    if not same_field or tensors["density_grid"].shape != state.density_grid.shape:
         raise UserError(f"the checkpoint {path} belongs to another configuration; delete it to train from the start")
     state.field.load_state_dict(field)
     moments: dict[int, dict[str, Tensor]] = {}

@@ -24,6 +24,7 @@ HEADS = 4
 LIKENESS_GROUPS, LIKENESS_CHANNELS = 4, 16
 DISC_RADII = (5.0, 40.0)
 """Standard deviations, in pixels, of the bumps at the clicks."""
+SLOPE = 0.1
 PROMPT_MAPS = 2 * len(DISC_RADII) + 4
 
 
@@ -74,9 +75,12 @@ def sample_at(
 
 
 def likeness(
-    embedding: Float[Tensor, "n c h w"], points: Float[Tensor, "n clicks 2"], labels: Int[Tensor, "n clicks"], stride: int
+    embedding: Float[Tensor, "n c h w"],
+    points: Float[Tensor, "n clicks 2"],
+    labels: Int[Tensor, "n clicks"],
+    stride: int,
 ) -> Float[Tensor, "n maps h w"]:
-    """Each pixel's greatest cosine with a positive click, then with a negative one, in each channel group; 0 if none."""
+    """Each pixel's greatest cosine with a positive click, then a negative one, in each channel group; 0 if none."""
     n, _, h, w = embedding.shape
     unit = F.normalize(embedding.view(n, LIKENESS_GROUPS, LIKENESS_CHANNELS, h * w), dim=2, eps=1e-4)
     at = sample_at(unit.view(n, -1, h, w), points, stride).view(n, -1, LIKENESS_GROUPS, LIKENESS_CHANNELS)
@@ -112,8 +116,10 @@ class Attention(nn.Module):
         value: Float[Tensor, "n k c"],
         keep: Tensor | None = None,
     ) -> Float[Tensor, "n q c"]:
-        heads = [m(x).unflatten(-1, (HEADS, -1)).transpose(1, 2)
-                 for m, x in ((self.query, query), (self.key, key), (self.value, value))]
+        heads = [
+            m(x).unflatten(-1, (HEADS, -1)).transpose(1, 2)
+            for m, x in ((self.query, query), (self.key, key), (self.value, value))
+        ]
         mask = None if keep is None else keep[:, None, None, :]
         mixed = F.scaled_dot_product_attention(*heads, attn_mask=mask)
         return self.out(mixed.transpose(1, 2).flatten(-2))
@@ -158,7 +164,7 @@ class PromptDecoder(nn.Module):
         self.down8 = nn.Conv2d(WIDTH, middle, 1)
         self.prompt8 = nn.Conv2d(PROMPT_MAPS + likes, middle, 3, padding=1)
         self.mix8 = nn.ModuleList(WideBlock(middle, 5, 2) for _ in range(2))
-        self.coarse = nn.Conv2d(middle, 1, 1)
+        self.coarse = nn.Conv2d(middle, HYPOTHESES, 1)
         self.down4 = nn.Conv2d(middle, fine, 1)
         self.prompt4 = nn.Conv2d(PROMPT_MAPS, fine, 3, padding=1)
         self.mix4 = nn.Conv2d(fine, fine, 3, padding=1)
@@ -190,12 +196,13 @@ class PromptDecoder(nn.Module):
         labels: Int[Tensor, "n clicks"],
         box: Float[Tensor, "n 4"],
         previous: Float[Tensor, "n ph pw"],
-    ) -> tuple[Float[Tensor, "n hypotheses h2 w2"], Float[Tensor, "n hypotheses"], Float[Tensor, "n h8 w8"]]:
+    ) -> tuple[Float[Tensor, "n hypotheses h2 w2"], Float[Tensor, "n hypotheses"], Float[Tensor, "n hypotheses h8 w8"]]:
         """`maps` have one row a prompt."""
         f16, f8, f4 = maps["f16"], maps["f8"], maps["f4"]
         like = likeness(self.embed(f8), points, labels, 8)
-        at16, at8, at4 = (prompt_maps(points, labels, box, previous, s, tuple(m.shape[-2:]))
-                          for s, m in ((16, f16), (8, f8), (4, f4)))
+        at16, at8, at4 = (
+            prompt_maps(points, labels, box, previous, s, tuple(m.shape[-2:])) for s, m in ((16, f16), (8, f8), (4, f4))
+        )
         x16 = f16 + self.prompt16(torch.cat([at16, F.max_pool2d(like, 2)], 1))
         tokens, codes, keep = self._tokens(f16, f8, points, labels, box, previous)
         h, w = f16.shape[-2:]
@@ -205,17 +212,18 @@ class PromptDecoder(nn.Module):
         for layer, mix in zip(self.layers, self.mix16, strict=True):
             tokens, flat = layer(tokens, codes, x16.flatten(2).transpose(1, 2), picture_codes, keep)
             x16 = mix(flat.transpose(1, 2).unflatten(2, (h, w)))
-        x8 = F.relu(upsample(self.down8(x16)) + f8 + self.prompt8(torch.cat([like, at8], 1)))
+        x8 = F.leaky_relu(upsample(self.down8(x16)) + f8 + self.prompt8(torch.cat([like, at8], 1)), SLOPE)
         for mix in self.mix8:
             x8 = mix(x8)
-        x4 = F.relu(upsample(self.down4(x8)) + f4 + self.prompt4(at4))
-        x4 = x4 + F.relu(self.mix4(x4))
+        x4 = F.leaky_relu(upsample(self.down4(x8)) + f4 + self.prompt4(at4), SLOPE)
+        x4 = x4 + F.leaky_relu(self.mix4(x4), SLOPE)
         offsets = torch.einsum("nkc,nchw->nkhw", self.hyper(tokens[:, 1 : 1 + HYPOTHESES]), x4)
-        logits = F.pixel_shuffle(self.masks(x4) + offsets.repeat_interleave(4, 1), 2)
-        return logits, self._predict_iou(tokens, x4, logits), self.coarse(x8)[:, 0]
+        coarse = self.coarse(x8)
+        logits = F.pixel_shuffle(self.masks(x4) + offsets.repeat_interleave(4, 1), 2) + upsample(coarse, 4)
+        return logits, self._predict_iou(tokens, x4, logits), coarse
 
     def _predict_iou(self, tokens: Tensor, x4: Tensor, logits: Tensor) -> Float[Tensor, "n hypotheses"]:
-        """From the answer tokens, the mean feature inside each mask and along its doubtful rim, and how much is doubtful."""
+        """From the answer tokens, each mask's mean feature inside and on its doubtful rim, and how much is doubtful."""
         inside = torch.sigmoid(F.avg_pool2d(logits.detach(), 2)).flatten(2)
         rim = 4 * inside * (1 - inside)
         flat = x4.detach().flatten(2).transpose(1, 2)

@@ -19,6 +19,9 @@ STAGES = ((1, 3, 1, 16, 1), (6, 3, 2, 24, 2), (6, 5, 2, 40, 2), (6, 3, 2, 80, 3)
 
 STEM_CHANNELS = 32
 BATCH_NORM_EPSILON = 1e-3
+FEATURE_SCALE = 1 / 6
+"""Brings the pretrained features (standard deviations 5 to 7 at every stride) to about one."""
+
 CHANNELS = {"f16": 128, "f8": 48, "f4": 24}
 """The maps an encode leaves: their names say their strides."""
 
@@ -27,7 +30,9 @@ class SameConv(nn.Conv2d):
     """A convolution with TensorFlow's "same" padding for sides that the stride divides."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, groups: int):
-        super().__init__(inputs, outputs, kernel, stride=stride, padding=0 if stride == 2 else kernel // 2, groups=groups)
+        super().__init__(
+            inputs, outputs, kernel, stride=stride, padding=0 if stride == 2 else kernel // 2, groups=groups
+        )
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c2 h2 w2"]:
         if self.stride == (2, 2):
@@ -115,12 +120,12 @@ class ImageEncoder(nn.Module):
         """`pixels` from `normalise`, sides multiples of 32."""
         with torch.no_grad():
             x4 = self.backbone.shallow(pixels)
-        x8, x16, x32 = self.backbone.deep(x4)
+        x8, x16, x32 = (FEATURE_SCALE * x for x in self.backbone.deep(x4))
         y32 = self.mix32(self.from32(x32))
         y16 = self.mix16(self.from16(x16) + upsample(y32))
         y8 = self.mix8(self.from8(x8) + upsample(self.down8(y16)))
         edges = F.gelu(self.from_pixels(F.pixel_unshuffle(pixels, 4)))
-        y4 = self.from4(x4) + edges + upsample(self.down4(y8))
+        y4 = self.from4(FEATURE_SCALE * x4) + edges + upsample(self.down4(y8))
         return {"f16": y16, "f8": y8, "f4": y4}
 
 

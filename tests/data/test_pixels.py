@@ -1,0 +1,66 @@
+"""The pixel bank gives each pixel's ray, colour and opacity, whatever view it belongs to."""
+
+import pytest
+import torch
+from analytic_scene import camera_at
+
+from sanerf.data.pixels import PixelBank, pixel_bank
+from sanerf.geometry.cameras import Camera, image_rays, resized
+
+LENS = (0.1, -0.02, 0.001, 0.002)
+
+
+def cameras() -> list[Camera]:
+    """Two views that share intrinsics, one of another size, one with a lens."""
+    first = camera_at(0.1, -0.2, size=5, towards=(0.0, 0.1, 0.0))
+    lens = Camera(5, 5, 5.0, 5.0, 2.5, 2.5, camera_at(0.4, 0.4).world_from_cam, LENS)
+    return [first, camera_at(-0.5, 0.3, size=5), resized(camera_at(0.0, 0.0, size=6), 7, 4), lens]
+
+
+def bank(with_alpha: bool = True) -> tuple[PixelBank, list[torch.Tensor], list[torch.Tensor]]:
+    generator = torch.Generator().manual_seed(0)
+    images, alphas = [], []
+    for camera in cameras():
+        shape = (camera.height, camera.width, 4)
+        rgba = torch.randint(256, shape, generator=generator).to(torch.uint8)
+        images.append(rgba[..., :3])
+        alphas.append(rgba[..., 3])
+    return pixel_bank(cameras(), images, alphas if with_alpha else None), images, alphas
+
+
+def test_rays_are_those_of_each_views_camera_in_row_major_order():
+    found = bank()[0]
+    assert len(found) == 25 + 25 + 28 + 25
+    rays = found.rays(torch.arange(len(found)))
+    expected = [image_rays(camera) for camera in cameras()]
+    for name in ("origins", "directions", "z_per_distance"):
+        whole = torch.cat([getattr(part, name) for part in expected])
+        torch.testing.assert_close(getattr(rays, name), whole, rtol=0, atol=1e-6)
+
+
+def test_rays_of_pixels_in_any_order_are_the_same():
+    found = bank()[0]
+    pixels = torch.tensor([102, 0, 25, 24, 77, 78, 50, 25])
+    assert found.view_of(pixels).tolist() == [3, 0, 1, 0, 2, 3, 2, 1]
+    some, every = found.rays(pixels), found.rays(torch.arange(len(found)))
+    assert torch.equal(some.directions, every.directions[pixels])
+    assert torch.equal(some.origins, every.origins[pixels])
+
+
+def test_directions_are_kept_once_for_equal_intrinsics():
+    assert bank()[0].directions_cam.shape[0] == 25 + 28 + 25
+
+
+def test_colours_and_opacities_are_of_0_to_1():
+    found, images, alphas = bank()
+    # Row 1, column 2 of the third view, which is 7 pixels wide.
+    pixel = torch.tensor([50 + 7 + 2])
+    assert (found.colours(pixel)[0] * 255).tolist() == pytest.approx(images[2][1, 2].tolist())
+    opacity = found.opacities(pixel)
+    assert opacity is not None and float(opacity) == pytest.approx(int(alphas[2][1, 2]) / 255)
+    assert bank(with_alpha=False)[0].opacities(pixel) is None
+
+
+def test_a_bank_moves_with_all_it_has():
+    found = bank(with_alpha=False)[0].to(torch.device("cpu"))
+    assert found.alpha is None and len(found) == 103

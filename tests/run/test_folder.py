@@ -1,0 +1,144 @@
+"""The run folder: made, opened, and refused with a reason where it holds something else."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from analytic_scene import camera_at
+
+from sanerf.data.scene import Scene, View
+from sanerf.data.scene_json import scene_to_json
+from sanerf.errors import UserError
+from sanerf.fields.radiance import RadianceConfig
+from sanerf.geometry.transforms import IDENTITY
+from sanerf.kernels.backend import kernels_for
+from sanerf.render.images import render_image
+from sanerf.run.config import RunConfig, SamplingConfig
+from sanerf.run.folder import create_run, load_renderer, open_run, save_radiance
+from sanerf.run.training import start_state
+
+CPU = torch.device("cpu")
+NUMBA = kernels_for("numba", CPU)
+CONFIG = RunConfig(
+    radiance=RadianceConfig(levels=2, entries_log2=6, coarsest=4, finest=8, hidden=8, geometry=3),
+    sampling=SamplingConfig(bins=16, samples=8, grid_side=8),
+)
+
+
+@pytest.fixture
+def scene(tmp_path) -> Scene:
+    views = tuple(View(f"{i}.png", tmp_path / "capture" / f"{i}.png", camera_at(0.1 * i, 0.0)) for i in range(3))
+    return Scene(tmp_path / "capture", "made up", views, (0, 2), (1,), IDENTITY, 0.05, 3.0)
+
+
+@pytest.fixture
+def out(tmp_path) -> Path:
+    return tmp_path / "runs" / "first"
+
+
+def test_a_run_is_created_and_opened_again(scene, out):
+    made = create_run(out, scene, CONFIG)
+    found = open_run(out)
+    assert (found.path, found.config) == (made.path, CONFIG)
+    assert scene_to_json(found.scene) == scene_to_json(scene)
+    assert not found.trained
+    assert [path.name for path in out.iterdir()] == ["run.json"]
+
+
+def test_creating_the_same_run_again_is_opening_it(scene, out):
+    create_run(out, scene, CONFIG)
+    before = (out / "run.json").stat().st_mtime_ns
+    create_run(out, scene, CONFIG)
+    assert (out / "run.json").stat().st_mtime_ns == before
+
+
+def test_other_settings_or_another_scene_are_refused(scene, out):
+    create_run(out, scene, CONFIG)
+    for other_scene, config in ((scene, replace(CONFIG, seed=1)), (replace(scene, near=0.1), CONFIG)):
+        with pytest.raises(UserError, match="another scene or with other settings; choose another --out"):
+            create_run(out, other_scene, config)
+    assert open_run(out).config == CONFIG
+
+
+def test_a_folder_of_other_things_and_a_file_are_refused(scene, tmp_path):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "a.jpg").touch()
+    with pytest.raises(UserError, match="is not empty and no run"):
+        create_run(tmp_path / "photos", scene, CONFIG)
+    with pytest.raises(UserError, match="is a file"):
+        create_run(tmp_path / "photos" / "a.jpg", scene, CONFIG)
+    (tmp_path / "empty").mkdir()
+    create_run(tmp_path / "empty", scene, CONFIG)
+
+
+def test_opening_what_is_no_run_says_how_to_make_one(tmp_path):
+    with pytest.raises(UserError, match="is no run folder.*sanerf train SCENE --out"):
+        open_run(tmp_path)
+
+
+def changed(out: Path, **values) -> None:
+    document = json.loads((out / "run.json").read_text())
+    (out / "run.json").write_text(json.dumps({**document, **values}))
+
+
+def test_another_format_version_is_refused(scene, out):
+    create_run(out, scene, CONFIG)
+    changed(out, format_version=2)
+    with pytest.raises(UserError, match="written in run format 2, this sanerf reads format 1"):
+        open_run(out)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "3", '{"format_version": 1}', "\udcff"])
+def test_damaged_json_is_a_user_error(scene, out, text):
+    create_run(out, scene, CONFIG)
+    (out / "run.json").write_bytes(text.encode("utf-8", "surrogateescape"))
+    with pytest.raises(UserError, match=r"run\.json cannot be read .*damaged"):
+        open_run(out)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [({"scene": {}}, "damaged"), ({"scene": "photos"}, "damaged"), ({"config": {"sed": 1}}, "unknown key 'sed'")],
+)
+def test_a_damaged_part_is_a_user_error(scene, out, values, message):
+    create_run(out, scene, CONFIG)
+    changed(out, **values)
+    with pytest.raises(UserError, match=message):
+        open_run(out)
+
+
+def test_a_saved_field_renders_as_the_one_in_memory(scene, out):
+    run = create_run(out, scene, CONFIG)
+    with pytest.raises(UserError, match="is not trained to its end yet"):
+        load_renderer(run, NUMBA, CPU)
+    state = start_state(CONFIG, NUMBA, CPU)
+    state.density_grid.mul_(0.5)
+    with torch.no_grad():
+        state.field.grid.table.mul_(1e4)
+    save_radiance(run, state)
+    assert run.trained
+    renderer = load_renderer(open_run(out), NUMBA, CPU)
+    assert not any(parameter.requires_grad for parameter in renderer.field.parameters())
+    in_memory = replace(renderer, field=state.field, density_grid=state.density_grid)
+    camera = camera_at(0.0, 0.1, size=6)
+    found, expected = render_image(renderer, camera), render_image(in_memory, camera)
+    assert torch.equal(found.rgb, expected.rgb) and torch.equal(found.distance, expected.distance)
+    assert (renderer.plan.near, renderer.plan.far, renderer.plan.unbounded) == (0.05, 3.0, False)
+
+
+def test_a_field_that_does_not_fit_or_is_cut_short_is_a_user_error(scene, out):
+    run = create_run(out, scene, CONFIG)
+    save_radiance(run, start_state(replace(CONFIG, radiance=replace(CONFIG.radiance, hidden=4)), NUMBA, CPU))
+    with pytest.raises(UserError, match=r"radiance\.safetensors cannot be read"):
+        load_renderer(run, NUMBA, CPU)
+    run.radiance.write_bytes(run.radiance.read_bytes()[:500])
+    with pytest.raises(UserError, match=r"radiance\.safetensors cannot be read"):
+        load_renderer(run, NUMBA, CPU)
+
+
+def test_the_background_is_white_where_pictures_are_cut_out(scene, out):
+    run = create_run(out, scene, CONFIG)
+    assert run.background == (0.0, 0.0, 0.0)
+    assert replace(run, scene=replace(scene, has_alpha=True)).background == (1.0, 1.0, 1.0)

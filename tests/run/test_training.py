@@ -1,0 +1,180 @@
+"""Training on a stage of two flat colours: it learns, it resumes bit for bit, and it refuses what it cannot read."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from analytic_scene import PLAN, cast, camera_at, picture
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from sanerf.data.pixels import PixelBank, pixel_bank
+from sanerf.errors import UserError
+from sanerf.fields.radiance import RadianceConfig
+from sanerf.geometry.cameras import Camera
+from sanerf.kernels.backend import kernels_for
+from sanerf.render.images import Renderer, render_image
+from sanerf.run.config import RunConfig, SamplingConfig, TrainingConfig
+from sanerf.run.training import (
+    TrainingState,
+    learning_rate,
+    load_checkpoint,
+    sampling_plan,
+    save_checkpoint,
+    start_state,
+    train,
+)
+
+CPU = torch.device("cpu")
+STEPS = 250
+CONFIG = RunConfig(
+    radiance=RadianceConfig(levels=4, entries_log2=12, coarsest=8, finest=32, hidden=16, geometry=7),
+    sampling=SamplingConfig(bins=64, samples=32, grid_side=32, opacity_cap=0.2, uniform=0.2),
+    training=TrainingConfig(steps=STEPS, rays=256, learning_rate=3e-2, distortion_weight=1e-3),
+)
+VIEWS = [(0.0, 0.0), (-0.5, 0.0), (0.5, 0.0), (0.0, -0.5), (0.0, 0.5), (-0.4, 0.4), (0.4, -0.4), (0.45, 0.4)]
+
+
+def stage_cameras() -> list[Camera]:
+    return [camera_at(x, y, towards=(0.0, 0.0, 0.2)) for x, y in VIEWS]
+
+
+def stage_bank(with_alpha: bool) -> PixelBank:
+    pictures = [picture(camera) for camera in stage_cameras()]
+    alphas = [alpha for _, alpha in pictures] if with_alpha else None
+    return pixel_bank(stage_cameras(), [rgb for rgb, _ in pictures], alphas)
+
+
+def fresh(config: RunConfig = CONFIG, backend="numba") -> TrainingState:
+    return start_state(config, kernels_for(backend, CPU), CPU)
+
+
+def plan_of(config: RunConfig):
+    return sampling_plan(config, PLAN.near, PLAN.far, unbounded=False)
+
+
+def test_two_flat_colours_are_learnt(tmp_path):
+    """A hundredth of the best constant colour's error, and the ball to half a cell of the finest level (4 / 32)."""
+    bank = stage_bank(with_alpha=True)
+    colours = bank.colours(torch.arange(len(bank)))
+    constant_error = float(colours.var(dim=0, unbiased=False).mean())
+    errors: list[float] = []
+    state = fresh()
+    plan = plan_of(CONFIG)
+    train(state, bank, plan, CONFIG.training, tmp_path / "c", on_step=lambda s, n, error, t: errors.append(error))
+    assert state.step == len(errors) == STEPS
+    assert sum(errors[-20:]) / 20 < constant_error / 100
+
+    renderer = Renderer(state.field, state.density_grid, plan, state.field.grid.kernels)
+    held_out = camera_at(0.2, 0.15, towards=(0.0, 0.0, 0.2))
+    image = render_image(renderer, held_out)
+    distance, ball = cast(held_out)
+    truth = picture(held_out)[0].float() / 255
+    assert float((image.rgb - truth).square().mean()) < constant_error / 10
+    off = (image.distance.reshape(-1).double() - distance).abs()
+    assert float(off[ball].median()) < 0.5 * 4 / 32
+    assert float(image.accumulation.reshape(-1)[~distance.isfinite()].mean()) < 0.1
+
+
+@pytest.mark.parametrize(("backend", "with_alpha"), [("numba", True), ("numba", False), ("torch", True)])
+def test_an_interrupted_run_ends_bit_for_bit_like_another(tmp_path, backend, with_alpha):
+    config = replace(CONFIG, training=replace(CONFIG.training, steps=12, rays=64))
+    bank, plan, file = stage_bank(with_alpha), plan_of(config), tmp_path / "checkpoint.safetensors"
+    whole, errors = fresh(config, backend), []
+    train(whole, bank, plan, config.training, file, on_step=lambda s, n, error, t: errors.append(error))
+    assert not file.exists()
+
+    def interrupt(step: int, steps: int, error: float, seconds: float) -> None:
+        resumed_errors.append(error)
+        if step == 5:
+            raise KeyboardInterrupt
+
+    resumed_errors: list[float] = []
+    first = fresh(config, backend)
+    with pytest.raises(KeyboardInterrupt):
+        train(first, bank, plan, config.training, file, on_step=interrupt)
+    # The state to resume in starts from another seed: nothing of it may remain.
+    resumed = fresh(replace(config, seed=99), backend)
+    load_checkpoint(file, resumed)
+    assert (resumed.step, resumed.seconds) == (5, first.seconds)
+    train(resumed, bank, plan, config.training, file, on_step=lambda s, n, error, t: resumed_errors.append(error))
+    assert resumed_errors == errors
+    assert torch.equal(resumed.density_grid, whole.density_grid)
+    assert torch.equal(resumed.generator.get_state(), whole.generator.get_state())
+    for name, value in whole.field.state_dict().items():
+        assert torch.equal(resumed.field.state_dict()[name], value), name
+    assert resumed.seconds > first.seconds
+
+
+def test_checkpoints_are_written_on_the_way(tmp_path):
+    config = replace(CONFIG, training=replace(CONFIG.training, steps=3, rays=16, checkpoint_seconds=0.0))
+    file = tmp_path / "checkpoint.safetensors"
+    train(fresh(config), stage_bank(True), plan_of(config), config.training, file)
+    with safe_open(file, framework="pt") as opened:
+        assert opened.metadata()["step"] == "3"
+    assert [path.name for path in tmp_path.iterdir()] == [file.name]
+
+
+def test_minutes_end_training_before_its_steps(tmp_path):
+    config = replace(CONFIG, training=replace(CONFIG.training, steps=100_000, rays=16))
+    state = fresh(config)
+    train(state, stage_bank(True), plan_of(config), config.training, tmp_path / "c", minutes=0.3 / 60)
+    assert 0 < state.step < 100_000
+    assert state.seconds >= 0.3
+
+
+@pytest.fixture
+def checkpoint(tmp_path) -> Path:
+    state = fresh()
+    save_checkpoint(tmp_path / "checkpoint.safetensors", state)
+    return tmp_path / "checkpoint.safetensors"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(CONFIG, radiance=replace(CONFIG.radiance, hidden=8)),
+        replace(CONFIG, radiance=replace(CONFIG.radiance, levels=3)),
+        replace(CONFIG, sampling=replace(CONFIG.sampling, grid_side=16)),
+    ],
+    ids=["hidden", "levels", "grid_side"],
+)
+def test_a_checkpoint_of_another_configuration_is_refused_and_changes_nothing(checkpoint, other):
+    state = fresh(other)
+    before = {name: value.clone() for name, value in state.field.state_dict().items()}
+    with pytest.raises(UserError, match="belongs to another configuration; delete it"):
+        load_checkpoint(checkpoint, state)
+    assert all(torch.equal(value, before[name]) for name, value in state.field.state_dict().items())
+
+
+def test_a_checkpoint_of_another_version_or_a_broken_one_is_refused(checkpoint):
+    with safe_open(checkpoint, framework="pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - safe_open has no iterator
+        metadata = file.metadata()
+    save_file(tensors, checkpoint, {**metadata, "version": "0"})
+    with pytest.raises(UserError, match="is of another version of sanerf; delete it"):
+        load_checkpoint(checkpoint, fresh())
+    save_file(tensors, checkpoint)
+    with pytest.raises(UserError, match="is of another version of sanerf"):
+        load_checkpoint(checkpoint, fresh())
+    checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
+    with pytest.raises(UserError, match="cannot be read"):
+        load_checkpoint(checkpoint, fresh())
+
+
+def test_the_learning_rate_warms_up_and_falls_exponentially():
+    config = TrainingConfig(learning_rate=1e-2, final_learning_rate=1e-4)
+    assert learning_rate(config, 0.0) == pytest.approx(1e-4)
+    assert learning_rate(config, 0.005) == pytest.approx(1e-2 * 0.01**0.005 * 0.51)
+    assert learning_rate(config, 0.5) == pytest.approx(1e-3)
+    assert learning_rate(config, 1.0) == pytest.approx(1e-4)
+    assert learning_rate(config, 1.7) == pytest.approx(1e-4)
+
+
+def test_a_fresh_state_is_a_function_of_its_seed():
+    first, same, other = fresh(), fresh(), fresh(replace(CONFIG, seed=1))
+    table = "grid.table"
+    assert torch.equal(first.field.state_dict()[table], same.field.state_dict()[table])
+    assert not torch.equal(first.field.state_dict()[table], other.field.state_dict()[table])
+    assert bool((first.density_grid == 1).all()) and first.density_grid.shape == (32, 32, 32)
