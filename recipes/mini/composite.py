@@ -69,7 +69,7 @@ def _sprite(random: Random, bank: Bank, side: int) -> tuple[np.ndarray, np.ndarr
     kind = random.random()
     if kind < 0.5:
         return _cutout(random, bank, side)
-    if kind < 0.82 or side < 24:
+    if kind < 0.75 or side < 24:
         coverage = textures.silhouette(random, side)
         return textures.texture(random, bank.backgrounds, side, side) * textures.relief(coverage, random)[
             ..., None
@@ -140,9 +140,10 @@ def _composite(random: Random, bank: Bank, side: int) -> tuple[np.ndarray, np.nd
         cut = int(random.uniform(0.2, 0.8) * side)
         image[cut:] = textures.texture(random, bank.backgrounds, side - cut, side)
     image, labels = image.copy(), np.zeros((side, side), np.uint8)
-    count = int(random.integers(1, 5)) if random.random() < 0.45 else int(random.integers(5, 16))
-    largest = 1.15 if count < 5 else 0.6
-    sizes = np.sort(np.exp(random.uniform(np.log(0.09), np.log(largest), count)))[::-1]
+    few = random.random() < 0.5
+    count = int(random.integers(1, 5)) if few else int(random.integers(5, 16))
+    smallest, largest = (0.25, 1.3) if few else (0.1, 0.65)
+    sizes = np.sort(np.exp(random.uniform(np.log(smallest), np.log(largest), count)))[::-1]
     twin: tuple[np.ndarray, np.ndarray] | None = None
     for label, fraction in enumerate(sizes, start=1):
         extent = max(12, int(side * fraction))
@@ -163,7 +164,7 @@ def _composite(random: Random, bank: Bank, side: int) -> tuple[np.ndarray, np.nd
 def _rendered(random: Random, bank: Bank, side: int) -> tuple[np.ndarray, np.ndarray]:
     image, labels = bank.rendered[random.integers(len(bank.rendered))]
     rows, columns = labels.shape
-    tall = int(rows * random.uniform(0.45, 1.0))
+    tall = int(rows * random.uniform(0.33, 1.0))
     wide = min(columns, int(tall * random.uniform(0.8, 1.25)))
     y, x = int(random.integers(0, rows - tall + 1)), int(random.integers(0, columns - wide + 1))
     window = np.s_[y : y + tall, x : x + wide]
@@ -200,7 +201,7 @@ def photograph(image: np.ndarray, random: Random) -> np.ndarray:
 
 def make_sample(random: Random, bank: Bank, side: int) -> tuple[np.ndarray, np.ndarray]:
     """One training picture and its labels."""
-    rendered = bank.rendered and random.random() < 0.45 * min(1.0, len(bank.rendered) / 150)
+    rendered = bank.rendered and random.random() < 0.5 * min(1.0, len(bank.rendered) / 120)
     image, labels = (_rendered if rendered else _composite)(random, bank, side)
     if random.random() < 0.5:
         image, labels = image[:, ::-1], labels[:, ::-1]

@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from sanerf.segmenter.mini.network import fold_pretrained, normalise
 from sanerf.segmenter.mini.segmenter import FORMAT_VERSION, MiniNetwork
 
-PHASES = ((0.6, 256, 8), (1.01, 384, 4))
+PHASES = ((0.5, 256, 8), (1.01, 384, 4))
 """(until this share of the training, picture side, pictures a step)."""
 PROMPTS = 4
 WARM_UP = 60
@@ -115,7 +115,7 @@ def draw_batch(pool: Pool, random: np.random.Generator, side: int, count: int) -
         names, areas = names[areas > FEWEST_PIXELS * side * side], areas[areas > FEWEST_PIXELS * side * side]
         if len(names) == 0:
             continue
-        chance = areas**0.3 / (areas**0.3).sum()
+        chance = areas**0.5 / (areas**0.5).sum()
         for name in random.choice(names, PROMPTS, replace=len(names) < PROMPTS, p=chance):
             quarters = (labels == name).reshape(side // 2, 2, side // 2, 2).sum((1, 3))
             truths.append(quarters >= 2)
@@ -149,6 +149,7 @@ def export(model: nn.Module, path: Path, metadata: dict[str, str]) -> None:
     part = path.with_name(path.name + ".part")
     state = {name: x.detach().cpu().half().contiguous() for name, x in model.state_dict().items()}
     save_file(state, str(part), metadata)
+    part.chmod(0o644)
     os.replace(part, path)
 
 

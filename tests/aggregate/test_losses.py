@@ -53,6 +53,4 @@ def test_losses_gradcheck():
     composited = torch.randn(5, 3, dtype=torch.float64, requires_grad=True)
     accumulation = torch.tensor([0.0, 0.2, 0.5, 0.9, 0.99], dtype=torch.float64)
     allowed = possible("100", "010", "101", "011", "111")
-    assert torch.autograd.gradcheck(
-        lambda c: identity_cross_entropy(mask_logits(c, accumulation), allowed), composited
-    )
+    assert torch.autograd.gradcheck(lambda c: identity_cross_entropy(mask_logits(c, accumulation), allowed), composited)

@@ -1,8 +1,8 @@
 """The bank of rays: what a pixel may be, which pixels are drawn, and packed samples against a loop."""
 
 import torch
-from analytic_scene import camera_at, cast, stage_renderer
 
+from analytic_scene import camera_at, cast, stage_renderer
 from sanerf.aggregate.ray_bank import RayBank, build_ray_bank, possible_identities
 from sanerf.aggregate.view_masks import ViewMask
 from sanerf.geometry.cameras import image_rays

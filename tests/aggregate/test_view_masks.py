@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from analytic_scene import camera_at, stage_renderer
 from PIL import Image
 
+from analytic_scene import camera_at, stage_renderer
 from sanerf.aggregate.view_masks import decode_view, decode_views, masks_from_files
 from sanerf.data.scene import Scene, View
 from sanerf.errors import UserError

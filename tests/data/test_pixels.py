@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from analytic_scene import camera_at
 
+from analytic_scene import camera_at
 from sanerf.data.pixels import PixelBank, pixel_bank
 from sanerf.geometry.cameras import Camera, image_rays, resized
 

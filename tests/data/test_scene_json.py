@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from analytic_scene import camera_at
 
+from analytic_scene import camera_at
 from sanerf.data.scene import Scene, View
 from sanerf.data.scene_json import scene_from_json, scene_to_json
 from sanerf.geometry.transforms import Similarity

@@ -40,8 +40,7 @@ def test_uncontract_after_contract_is_the_identity(point):
 def test_contract_is_continuous_across_the_faces(across, axis, sign):
     step = 1e-7
     inside, outside = (
-        torch.tensor([*across[:axis], sign * (1 + move), *across[axis:]], dtype=torch.float64)
-        for move in (-step, step)
+        torch.tensor([*across[:axis], sign * (1 + move), *across[axis:]], dtype=torch.float64) for move in (-step, step)
     )
     assert (contract(outside) - contract(inside)).abs().max() <= 2 * step * (1 + 1e-6)
 
@@ -60,9 +59,7 @@ def test_spacing_is_half_the_distance_and_then_disparity():
 
 
 @settings(max_examples=200, deadline=None)
-@given(
-    near=st.floats(0.01, 2), factor=st.floats(1.5, 1e3), share=st.floats(0, 1), unbounded=st.booleans()
-)
+@given(near=st.floats(0.01, 2), factor=st.floats(1.5, 1e3), share=st.floats(0, 1), unbounded=st.booleans())
 def test_distance_from_spacing_inverts_spacing(near, factor, share, unbounded):
     far = near * factor
     distance = torch.tensor([near + share * (far - near)], dtype=torch.float64)

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 import torch
-from analytic_scene import BIN, OPAQUE, camera_at, cast, in_ball, renderer_of, stage_renderer
 from torch import Tensor
 
+from analytic_scene import BIN, OPAQUE, camera_at, cast, in_ball, renderer_of, stage_renderer
 from sanerf.data.scene import Scene, View
 from sanerf.errors import UserError
 from sanerf.geometry.cameras import project, resized
@@ -45,10 +45,12 @@ def click(x: float, y: float, label: int = 1, view: str = "front.jpg") -> PointP
 
 
 def test_clicks_come_to_lie_on_the_wall_and_on_the_ball(scene, renderer):
-    """Pixel (x, y) of the front view sees the wall at 2 ((x, y) - 16) / 32, as its depth_z is 2; the ball by casting."""
+    """The front view sees the wall, of depth_z 2, at 2 ((x, y) - 16) / 32, and the ball by its front."""
     prompts = ObjectPrompts("thing", (click(4.25, 6.5), click(16.0, 16.0), click(28.5, 25.75, label=0)))
     found = lift_object(prompts, scene, CAMERAS, renderer, no_box)
-    expected = torch.tensor([[2 * (4.25 - 16) / 32, 2 * (6.5 - 16) / 32, 0.8], [0, 0, -0.35], [25 / 32, 19.5 / 32, 0.8]])
+    expected = torch.tensor(
+        [[2 * (4.25 - 16) / 32, 2 * (6.5 - 16) / 32, 0.8], [0, 0, -0.35], [25 / 32, 19.5 / 32, 0.8]]
+    )
     assert (found.p_world - expected).abs().max() < BIN
     assert found.labels.tolist() == [1, 1, 0] and found.name == "thing" and found.boxes == {}
 

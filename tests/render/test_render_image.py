@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 import torch
-from analytic_scene import BIN, BLUE, OPAQUE, cast, camera_at, in_ball, renderer_of, stage_renderer
 
+from analytic_scene import BIN, BLUE, OPAQUE, camera_at, cast, in_ball, renderer_of, stage_renderer
 from sanerf.render import images
 from sanerf.render.images import render_image
 

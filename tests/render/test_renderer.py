@@ -4,19 +4,19 @@ import math
 
 import pytest
 import torch
+
 from analytic_scene import (
     BIN,
     BLUE,
     PLAN,
     RED,
     AnalyticField,
-    cast,
     camera_at,
+    cast,
     numba_kernels,
     renderer_of,
     stage_renderer,
 )
-
 from sanerf.geometry.cameras import Rays, image_rays
 from sanerf.kernels.reference import SamplingPlan, composite_weights
 from sanerf.render.renderer import (

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from analytic_scene import camera_at
 
+from analytic_scene import camera_at
 from sanerf.data.scene import Scene, View
 from sanerf.data.scene_json import scene_to_json
 from sanerf.errors import UserError
@@ -74,7 +74,7 @@ def test_a_folder_of_other_things_and_a_file_are_refused(scene, tmp_path):
 
 
 def test_opening_what_is_no_run_says_how_to_make_one(tmp_path):
-    with pytest.raises(UserError, match="is no run folder.*sanerf train SCENE --out"):
+    with pytest.raises(UserError, match=r"is no run folder.*sanerf train SCENE --out"):
         open_run(tmp_path)
 
 

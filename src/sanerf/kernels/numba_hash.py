@@ -6,6 +6,7 @@ write the same row. Measured figures are in docs/benchmarks.md.
 `no_type_check` keeps the tests' jaxtyping hook away from what numba compiles, which it would wrap under `njit`.
 """
 
+from functools import cache
 from typing import no_type_check
 
 import numba
@@ -63,18 +64,50 @@ def _unit_positions(p_world, out):
         out[point, 2] = z * scale + np.float32(0.5)
 
 
-@njit(parallel=True, fastmath=True, cache=True)
+@cache
 @no_type_check
-def _forward(positions, table, resolutions, out):
-    points, channels = positions.shape[0], table.shape[2]
-    mask = np.uint32(table.shape[1] - 1)
-    one = np.float32(1)
-    for chunk in prange((points + _CHUNK - 1) // _CHUNK):
-        for level in range(resolutions.shape[0]):
+def _kernels(channels: int):
+    """Forward and backward compiled for a number of channels, which thereby become one vector operation."""
+
+    @njit(parallel=True, fastmath=True, cache=True)
+    @no_type_check
+    def forward(positions, table, resolutions, out):
+        points = positions.shape[0]
+        mask = np.uint32(table.shape[1] - 1)
+        one = np.float32(1)
+        for chunk in prange((points + _CHUNK - 1) // _CHUNK):
+            for level in range(resolutions.shape[0]):
+                resolution = np.int32(resolutions[level])
+                side = np.int64(resolution) + 1
+                dense = side * side * side <= table.shape[1]
+                for point in range(chunk * _CHUNK, min(points, (chunk + 1) * _CHUNK)):
+                    x, y, z, ax, ay, az = _cell(positions, point, resolution)
+                    x0, x1, y0, y1, z0, z1 = _axis_terms(x, y, z, side, dense)
+                    bx, by, bz = one - ax, one - ay, one - az
+                    r0, r1 = _row(x0, y0, z0, mask, dense), _row(x1, y0, z0, mask, dense)
+                    r2, r3 = _row(x0, y1, z0, mask, dense), _row(x1, y1, z0, mask, dense)
+                    r4, r5 = _row(x0, y0, z1, mask, dense), _row(x1, y0, z1, mask, dense)
+                    r6, r7 = _row(x0, y1, z1, mask, dense), _row(x1, y1, z1, mask, dense)
+                    p, q, r, s = by * bz, ay * bz, by * az, ay * az
+                    for channel in range(channels):
+                        out[point, level * channels + channel] = (
+                            p * (bx * table[level, r0, channel] + ax * table[level, r1, channel])
+                            + q * (bx * table[level, r2, channel] + ax * table[level, r3, channel])
+                            + r * (bx * table[level, r4, channel] + ax * table[level, r5, channel])
+                            + s * (bx * table[level, r6, channel] + ax * table[level, r7, channel])
+                        )
+
+    @njit(parallel=True, fastmath=True, cache=True)
+    @no_type_check
+    def backward(positions, grad_out, resolutions, grad_table):
+        points = positions.shape[0]
+        mask = np.uint32(grad_table.shape[1] - 1)
+        one = np.float32(1)
+        for level in prange(resolutions.shape[0]):
             resolution = np.int32(resolutions[level])
             side = np.int64(resolution) + 1
-            dense = side * side * side <= table.shape[1]
-            for point in range(chunk * _CHUNK, min(points, (chunk + 1) * _CHUNK)):
+            dense = side * side * side <= grad_table.shape[1]
+            for point in range(points):
                 x, y, z, ax, ay, az = _cell(positions, point, resolution)
                 x0, x1, y0, y1, z0, z1 = _axis_terms(x, y, z, side, dense)
                 bx, by, bz = one - ax, one - ay, one - az
@@ -84,43 +117,17 @@ def _forward(positions, table, resolutions, out):
                 r6, r7 = _row(x0, y1, z1, mask, dense), _row(x1, y1, z1, mask, dense)
                 p, q, r, s = by * bz, ay * bz, by * az, ay * az
                 for channel in range(channels):
-                    out[point, level * channels + channel] = (
-                        p * (bx * table[level, r0, channel] + ax * table[level, r1, channel])
-                        + q * (bx * table[level, r2, channel] + ax * table[level, r3, channel])
-                        + r * (bx * table[level, r4, channel] + ax * table[level, r5, channel])
-                        + s * (bx * table[level, r6, channel] + ax * table[level, r7, channel])
-                    )
+                    grad = grad_out[point, level * channels + channel]
+                    grad_table[level, r0, channel] += grad * p * bx
+                    grad_table[level, r1, channel] += grad * p * ax
+                    grad_table[level, r2, channel] += grad * q * bx
+                    grad_table[level, r3, channel] += grad * q * ax
+                    grad_table[level, r4, channel] += grad * r * bx
+                    grad_table[level, r5, channel] += grad * r * ax
+                    grad_table[level, r6, channel] += grad * s * bx
+                    grad_table[level, r7, channel] += grad * s * ax
 
-
-@njit(parallel=True, fastmath=True, cache=True)
-@no_type_check
-def _backward(positions, grad_out, resolutions, grad_table):
-    points, channels = positions.shape[0], grad_table.shape[2]
-    mask = np.uint32(grad_table.shape[1] - 1)
-    one = np.float32(1)
-    for level in prange(resolutions.shape[0]):
-        resolution = np.int32(resolutions[level])
-        side = np.int64(resolution) + 1
-        dense = side * side * side <= grad_table.shape[1]
-        for point in range(points):
-            x, y, z, ax, ay, az = _cell(positions, point, resolution)
-            x0, x1, y0, y1, z0, z1 = _axis_terms(x, y, z, side, dense)
-            bx, by, bz = one - ax, one - ay, one - az
-            r0, r1 = _row(x0, y0, z0, mask, dense), _row(x1, y0, z0, mask, dense)
-            r2, r3 = _row(x0, y1, z0, mask, dense), _row(x1, y1, z0, mask, dense)
-            r4, r5 = _row(x0, y0, z1, mask, dense), _row(x1, y0, z1, mask, dense)
-            r6, r7 = _row(x0, y1, z1, mask, dense), _row(x1, y1, z1, mask, dense)
-            p, q, r, s = by * bz, ay * bz, by * az, ay * az
-            for channel in range(channels):
-                grad = grad_out[point, level * channels + channel]
-                grad_table[level, r0, channel] += grad * p * bx
-                grad_table[level, r1, channel] += grad * p * ax
-                grad_table[level, r2, channel] += grad * q * bx
-                grad_table[level, r3, channel] += grad * q * ax
-                grad_table[level, r4, channel] += grad * r * bx
-                grad_table[level, r5, channel] += grad * r * ax
-                grad_table[level, r6, channel] += grad * s * bx
-                grad_table[level, r7, channel] += grad * s * ax
+    return forward, backward
 
 
 class _HashEncode(torch.autograd.Function):
@@ -129,7 +136,8 @@ class _HashEncode(torch.autograd.Function):
         positions = torch.empty_like(p_world)
         _unit_positions(p_world.numpy(), positions.numpy())
         out = torch.empty(positions.shape[0], table.shape[0] * table.shape[2])
-        _forward(positions.numpy(), table.detach().numpy(), resolutions, out.numpy())
+        forward, _ = _kernels(table.shape[2])
+        forward(positions.numpy(), table.detach().numpy(), resolutions, out.numpy())
         ctx.save_for_backward(positions)
         ctx.resolutions, ctx.table_shape = resolutions, table.shape
         return out
@@ -138,7 +146,8 @@ class _HashEncode(torch.autograd.Function):
     def backward(ctx, *grad_outputs):
         (positions,) = ctx.saved_tensors
         grad_table = torch.zeros(ctx.table_shape)
-        _backward(positions.numpy(), grad_outputs[0].contiguous().numpy(), ctx.resolutions, grad_table.numpy())
+        _, backward = _kernels(ctx.table_shape[2])
+        backward(positions.numpy(), grad_outputs[0].contiguous().numpy(), ctx.resolutions, grad_table.numpy())
         return None, grad_table, None
 
 

@@ -45,8 +45,8 @@ class SamplingPlan:
     unbounded: bool
     bins: int
     samples: int
-    opacity_cap: float = 0.6
-    uniform: float = 0.05
+    opacity_cap: float = 0.1
+    uniform: float = 0.2
 
 
 def _corner_rows(corner: Int64[Tensor, "points 3"], resolution: int, entries: int) -> Int64[Tensor, "points"]:

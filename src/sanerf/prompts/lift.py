@@ -68,10 +68,10 @@ def lift_object(
     object of which nothing but text is said.
     """
     points, labels = [], []
-    for index, name in sorted({(scene.view_index(p.view), p.view) for p in prompts.points_2d}):
+    for index in sorted({scene.view_index(p.view) for p in prompts.points_2d}):
         clicks = [p for p in prompts.points_2d if scene.view_index(p.view) == index]
         xy = to_run_pixels(scene, cameras, index, torch.tensor([p.xy for p in clicks], dtype=torch.float32))
-        points.append(_lift(renderer, cameras[index], xy, name))
+        points.append(_lift(renderer, cameras[index], xy, clicks[0].view))
         labels += [p.label for p in clicks]
     if prompts.points_3d:
         p_file = torch.tensor([p.xyz for p in prompts.points_3d], dtype=torch.float32)

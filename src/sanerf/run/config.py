@@ -19,13 +19,13 @@ class SamplingConfig:
 
     bins: int = 192
     """coarse intervals along a ray that look at the density grid"""
-    samples: int = 32
+    samples: int = 24
     """fine intervals along a ray that are evaluated"""
     grid_side: int = 128
     """cells of the density grid along an axis"""
-    uniform: float = 0.05
+    uniform: float = 0.2
     """share of the fine intervals that is spread evenly"""
-    opacity_cap: float = 0.6
+    opacity_cap: float = 0.1
     """the most opacity that one coarse interval may claim"""
 
 
@@ -33,13 +33,13 @@ class SamplingConfig:
 class TrainingConfig:
     """How the radiance field is trained."""
 
-    steps: int = 2000
+    steps: int = 2500
     """optimisation steps"""
-    rays: int = 4096
+    rays: int = 2048
     """rays a step"""
-    learning_rate: float = 1e-2
+    learning_rate: float = 2e-2
     """Adam's step size at the start"""
-    final_learning_rate: float = 5e-4
+    final_learning_rate: float = 1e-3
     """Adam's step size at the end, reached exponentially"""
     distortion_weight: float = 2e-3
     """weight of the distortion loss, which pulls a ray's weights together"""

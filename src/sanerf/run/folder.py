@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from sanerf.data.scene import Scene
@@ -124,7 +124,7 @@ def load_renderer(run: Run, kernels: Kernels, device: torch.device) -> Renderer:
             tensors = {name: file.get_tensor(name).to(device) for name in file.keys()}  # noqa: SIM118 - no iterator
         field = RadianceField(run.config.radiance, kernels, torch.Generator()).to(device)
         field.load_state_dict({k.removeprefix("field."): v for k, v in tensors.items() if k.startswith("field.")})
-    except (OSError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError, SafetensorError) as error:
         raise UserError(f"{run.radiance} cannot be read ({error}); train again into another folder") from error
     field.requires_grad_(False)
     unbounded = run.scene.far == float("inf")

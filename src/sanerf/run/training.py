@@ -17,9 +17,9 @@ from sanerf.fields.radiance import RadianceField
 from sanerf.files import atomic_write
 from sanerf.kernels.backend import Kernels
 from sanerf.kernels.reference import SamplingPlan
-from sanerf.run.losses import distortion_loss
 from sanerf.render.renderer import RaySamples, composite_colour, sample_rays
 from sanerf.run.config import RunConfig, TrainingConfig
+from sanerf.run.losses import distortion_loss
 from sanerf.shapes import Float
 
 CHECKPOINT_VERSION = "1"

@@ -92,7 +92,7 @@ class MiniSegmenter:
         rows, columns = network_size(features.height, features.width, self.long_side)
         scale = torch.tensor([columns / features.width, rows / features.height], device=self._device)
         padded = tuple(4 * side for side in maps["f4"].shape[-2:])
-        n, most = len(prompts), max(len(prompt.labels) for prompt in prompts)
+        n, most = len(prompts), max(1, *(len(prompt.labels) for prompt in prompts))
         points = torch.zeros(n, most, 2, device=self._device)
         labels = torch.full((n, most), -1, dtype=torch.long, device=self._device)
         box = torch.full((n, 4), torch.nan, device=self._device)
