@@ -37,7 +37,7 @@ class AnalyticField(RadianceField):
         nn.Module.__init__(self)
         self.density_of, self.colour_of = density, colour
 
-    def density(self, p_world: Tensor, active_levels: int | None = None) -> tuple[Tensor, Tensor]:
+    def density(self, p_world: Tensor) -> tuple[Tensor, Tensor]:
         return self.density_of(p_world), p_world
 
     def colour(self, geometry: Tensor, direction_code: Tensor) -> Tensor:

@@ -9,14 +9,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sanerf.render.pictures import (
-    OKABE_ITO,
-    colour_depth,
-    draw_clicks,
-    overlay_errors,
-    overlay_mask,
-    perceptual_colours,
-)
 from sanerf.evaluation.report import (
     Figure,
     KeyFigure,
@@ -27,6 +19,14 @@ from sanerf.evaluation.report import (
     animation_data_uri,
     image_data_uri,
     render_html,
+)
+from sanerf.render.pictures import (
+    OKABE_ITO,
+    colour_depth,
+    draw_clicks,
+    overlay_errors,
+    overlay_mask,
+    perceptual_colours,
 )
 
 VOID = {"meta", "img", "br", "hr", "link", "input"}

@@ -63,19 +63,6 @@ def test_initial_values_come_from_the_generator_alone():
             assert torch.equal(value, second.state_dict()[name]), name
 
 
-def test_levels_that_are_not_active_give_zeros_and_learn_nothing():
-    p_world = torch.randn(30, 3, generator=seeded(4))
-    grids = [HashGrid(GridLevels((4, 8, 16), 64), 2, kernels_for(name, torch.device("cpu")), seeded(3))
-             for name in ("torch", "numba")]  # fmt: skip
-    for grid in grids:
-        whole, coarse = grid(p_world), grid(p_world, active_levels=2)
-        assert torch.equal(coarse[:, :4], whole[:, :4]) and not coarse[:, 4:].any() and coarse.shape == whole.shape
-        assert torch.equal(grid(p_world, active_levels=3), whole)
-        coarse.sum().backward()
-        assert bool(grid.table.grad[:2].any()) and not grid.table.grad[2].any()
-    torch.testing.assert_close(grids[0].table.grad, grids[1].table.grad)
-
-
 def test_initial_values_have_the_stated_ranges():
     grid = HashGrid(GridLevels((4, 8), 1024), 4, TORCH, seeded(0))
     assert grid.width == 8

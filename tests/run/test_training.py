@@ -20,7 +20,6 @@ from sanerf.run.config import RunConfig, SamplingConfig, TrainingConfig
 from sanerf.run.training import (
     TrainingState,
     _scale_gradients,
-    active_levels,
     learning_rate,
     load_checkpoint,
     sampling_plan,
@@ -173,14 +172,6 @@ def test_the_learning_rate_warms_up_and_falls_exponentially():
     assert learning_rate(config, 0.5) == pytest.approx(1e-3)
     assert learning_rate(config, 1.0) == pytest.approx(1e-4)
     assert learning_rate(config, 1.7) == pytest.approx(1e-4)
-
-
-def test_half_of_the_levels_learn_at_first_and_one_more_at_a_time():
-    config = TrainingConfig(coarse_share=0.4)
-    shares = (0.0, 0.09, 0.1, 0.2, 0.39, 0.4, 1.0)
-    assert [active_levels(config, 8, share) for share in shares] == [4, 4, 5, 6, 7, 8, 8]
-    assert [active_levels(config, 3, share) for share in (0.0, 0.21, 0.4)] == [1, 2, 3]
-    assert active_levels(replace(config, coarse_share=0.0), 8, 0.0) == 8
 
 
 def test_what_lies_near_a_camera_learns_with_its_distance_squared():

@@ -91,9 +91,7 @@ def build_ray_bank(
         if on_progress is not None:
             on_progress(done, len(view_masks))
     first_sample = F.pad(torch.cat(counts).cumsum(0), (1, 0))
-    return RayBank(
-        torch.cat(p_world), torch.cat(weights), first_sample, torch.cat(accumulation), torch.cat(possible)
-    )
+    return RayBank(torch.cat(p_world), torch.cat(weights), first_sample, torch.cat(accumulation), torch.cat(possible))
 
 
 def _draw_pixels(

@@ -1,6 +1,96 @@
-from dataclasses import dataclass
-from sanerf.cli.console import CommonOptions
+"""`sanerf demo`: the whole job on the bundled scene."""
+
+import time
+from dataclasses import dataclass, replace
+from importlib.resources import as_file, files
+from pathlib import Path
+
+from sanerf.cli.console import CommonOptions, open_device, peak_memory_gb, print_result, progress_bars, say
+
+FAST_STEPS = 500
+
+
 @dataclass(frozen=True)
 class Demo(CommonOptions):
-    """x"""
-    def run(self): pass
+    """Train, segment, score and export the bundled scene: a table of 13 objects, five of them clicked."""
+
+    out: Path = Path("demo")
+    """folder for the run, the exported objects and report.html"""
+    fast: bool = False
+    """train a fifth as long: rougher, but everything is there"""
+
+    def run(self) -> None:
+        with as_file(files("sanerf") / "assets" / "table_scene") as folder:
+            self._run(folder)
+
+    def _run(self, folder: Path) -> None:
+        from sanerf.data.load import load_scene
+        from sanerf.evaluation.demo_report import write_demo_report
+        from sanerf.evaluation.run_evaluation import DecoderAlone, TrueMasks, evaluate_run, scores_to_json
+        from sanerf.evaluation.run_report import ReportViews, scores_table
+        from sanerf.export.from_run import ObjectSource, export_mesh, export_points
+        from sanerf.export.mesh_files import write_mesh
+        from sanerf.export.points import write_points
+        from sanerf.kernels.backend import kernels_for
+        from sanerf.prompts.file import read_prompts
+        from sanerf.run.config import RunConfig
+        from sanerf.run.folder import load_renderer
+        from sanerf.run.segment_run import lift_prompts, open_decoder, run_cameras, segment_run
+        from sanerf.run.train_run import train_run
+
+        began = time.monotonic()
+        device = open_device(self)
+        config = RunConfig(seed=self.seed)
+        if self.fast:
+            config = replace(config, training=replace(config.training, steps=FAST_STEPS))
+        with progress_bars() as progress:
+            kernels = kernels_for("auto", device)
+            scene = load_scene(folder)
+            trained = 0.0
+
+            def on_step(step: int, steps: int, psnr: float, seconds: float) -> None:
+                nonlocal trained
+                trained = seconds
+                progress("train", step, steps, f"PSNR {psnr:.1f} dB")
+
+            run = train_run(scene, config, self.out / "run", kernels, device, on_step=on_step)
+            renderer = load_renderer(run, kernels, device)
+            prompts = read_prompts(folder / "prompts.json")
+            segmentation, stages = segment_run(run, renderer, prompts, "mini", seed=self.seed, progress=progress)
+
+            decoder = open_decoder(run, "mini", device)
+            alone = DecoderAlone(decoder.segmenter, lift_prompts(prompts, decoder, run_cameras(run), renderer))
+            pictures = ReportViews(most=4)
+
+            def on_view(scored) -> None:
+                pictures.add(run, scored)
+                progress("evaluate", pictures.seen, len(scene.test))
+
+            scores = evaluate_run(
+                run,
+                renderer,
+                [segmentation],
+                scene.test,
+                true_masks=TrueMasks(folder / "masks"),
+                names=segmentation.names,
+                alone=alone,
+                on_view=on_view,
+            )
+            for name in segmentation.names:
+                source = ObjectSource(run, renderer, segmentation, name)
+                write_points(self.out / "objects" / f"{name}.ply", export_points(source, progress))
+                write_mesh(self.out / "objects" / f"{name}.glb", export_mesh(source, progress, resolution=128))
+            seconds = {"train": trained, **stages, "total": time.monotonic() - began}
+            report = self.out / "report.html"
+            write_demo_report(report, run, renderer, segmentation, prompts, scores, pictures, seconds)
+        seconds["total"] = time.monotonic() - began
+        memory = peak_memory_gb()
+        result = {
+            **scores_to_json(scores),
+            "seconds": {stage: round(value, 1) for stage, value in seconds.items()},
+            "peak_memory_gb": round(memory, 2),
+        }
+        stages_text = ", ".join(f"{stage} {value:.0f} s" for stage, value in seconds.items())
+        say(f"{stages_text}; peak memory {memory:.1f} GB")
+        lines = [*scores_table(scores), "", f"objects: {self.out / 'objects'}", f"report:  {report}"]
+        print_result(self, result, lines)

@@ -169,9 +169,7 @@ def scores_to_json(scores: Scores) -> dict[str, Any]:
 def mean_scores(scores: dict[str, ObjectScore]) -> dict[str, float | None]:
     """Means over objects, each pooled over its views first (paper, section 4.2)."""
     counts = [score.counts for score in scores.values()]
-    return {
-        key: _rounded(sum(getattr(c, key) for c in counts) / len(counts)) for key in ("iou", "acc", "boundary_iou")
-    }
+    return {key: _rounded(sum(getattr(c, key) for c in counts) / len(counts)) for key in ("iou", "acc", "boundary_iou")}
 
 
 def _rounded(value: float) -> float | None:

@@ -7,10 +7,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sanerf.render.pictures import OKABE_ITO, colour_depth, overlay_mask
 from sanerf.evaluation.report import Figure, KeyFigure, Report, Section, Table, image_data_uri, render_html
 from sanerf.evaluation.run_evaluation import ObjectScore, ScoredView, Scores, mean_scores
 from sanerf.files import write_text
+from sanerf.render.pictures import OKABE_ITO, colour_depth, overlay_mask
 from sanerf.run.folder import Run
 from sanerf.shapes import Float, UInt8
 

@@ -45,7 +45,9 @@ class ObjectSource:
         return render_objects(self.renderer, camera, [self.segmentation], self.run.background)
 
 
-def object_rays(source: ObjectSource, progress: Progress) -> tuple[Rays, Float[Tensor, "rays"], Float[Tensor, "rays 3"]]:
+def object_rays(
+    source: ObjectSource, progress: Progress
+) -> tuple[Rays, Float[Tensor, "rays"], Float[Tensor, "rays 3"]]:
     """Rays of training views that show the object, where they end (distance) and their colours."""
     scene = source.run.scene
     step = max(1, len(scene.train) // POINT_VIEWS)
@@ -58,7 +60,9 @@ def object_rays(source: ObjectSource, progress: Progress) -> tuple[Rays, Float[T
         rendered = source.view(camera)
         hit = (rendered.mask(source.name) & (rendered.image.accumulation.cpu() > 0.5)).reshape(-1)
         rays = image_rays(camera)[hit]
-        parts.append((rays, rendered.image.distance.cpu().reshape(-1)[hit], rendered.image.rgb.cpu().reshape(-1, 3)[hit]))
+        parts.append(
+            (rays, rendered.image.distance.cpu().reshape(-1)[hit], rendered.image.rgb.cpu().reshape(-1, 3)[hit])
+        )
         progress("surface", done, len(views))
     rays = Rays(*(torch.cat([getattr(p[0], f) for p in parts]) for f in ("origins", "directions", "z_per_distance")))
     if not len(rays):
@@ -111,9 +115,7 @@ def export_mesh(source: ObjectSource, progress: Progress, resolution: int = 192)
             return field.colour(geometry, spherical_harmonics(-normals))
 
     progress("mesh", 0, 1)
-    mesh = mesh_from_function(
-        occupancy, bounds_min=low, bounds_max=high, resolution=resolution, level=0.5, smooth=1.0
-    )
+    mesh = mesh_from_function(occupancy, bounds_min=low, bounds_max=high, resolution=resolution, level=0.5, smooth=1.0)
     if not len(mesh.faces):
         raise UserError(f"the object {source.name!r} has no surface dense enough for a mesh")
     mesh = colour_vertices(keep_large_components(mesh), colour)
@@ -121,7 +123,9 @@ def export_mesh(source: ObjectSource, progress: Progress, resolution: int = 192)
     return transform_mesh(mesh, source.run.scene.world_from_file.inverse())
 
 
-def export_views(source: ObjectSource, views: tuple[int, ...], progress: Progress) -> Iterator[tuple[int, RenderedObjects]]:
+def export_views(
+    source: ObjectSource, views: tuple[int, ...], progress: Progress
+) -> Iterator[tuple[int, RenderedObjects]]:
     """Rendered objects of views at the run's resolution, one after the other."""
     scene, downscale = source.run.scene, source.run.config.downscale
     for done, index in enumerate(views, start=1):

@@ -1,11 +1,11 @@
 """The run folder: what `train` makes and later commands add to.
 
-    run.json                  format version, configuration, scene (cameras and picture paths)
-    checkpoint.safetensors    training so far, until it is done
-    radiance.safetensors      the trained field and its density grid
-    train.jsonl               the training curve
-    features/                 the feature cache
-    segmentations/ID/         one call of `segment`: object field, prompts, decoded masks
+run.json                  format version, configuration, scene (cameras and picture paths)
+checkpoint.safetensors    training so far, until it is done
+radiance.safetensors      the trained field and its density grid
+train.jsonl               the training curve
+features/                 the feature cache
+segmentations/ID/         one call of `segment`: object field, prompts, decoded masks
 """
 
 import json

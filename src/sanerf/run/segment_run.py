@@ -135,7 +135,9 @@ def segment_run(
 def _check_masks(masks: ViewMasks, names: list[str]) -> None:
     for name in names:
         if not any(name in of_view for of_view in masks.values()):
-            raise UserError(f"no training view sees the object {name!r}: its prompts are hidden everywhere; click again")
+            raise UserError(
+                f"no training view sees the object {name!r}: its prompts are hidden everywhere; click again"
+            )
         if not any(bool((of_view[name].probability > 0.5).any()) for of_view in masks.values() if name in of_view):
             raise UserError(f"the masks of the object {name!r} are empty in every view; click again")
 

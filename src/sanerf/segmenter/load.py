@@ -1,6 +1,5 @@
 """From what a user writes after `--segmenter` to a segmenter."""
 
-
 import torch
 
 from sanerf.errors import UserError

@@ -1,0 +1,102 @@
+"""An object seen alone: the radiance field with everything taken away that is not the object, and an orbit round it."""
+
+import math
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from sanerf.export.from_run import ObjectSource
+from sanerf.fields.object import ObjectField
+from sanerf.fields.radiance import RadianceField
+from sanerf.geometry.cameras import Camera
+from sanerf.geometry.contraction import uncontract
+from sanerf.render.images import Renderer, render_image
+from sanerf.shapes import Float, Float64
+
+
+class IsolatedField(RadianceField):
+    """A radiance field whose density is kept where one object is the most probable identity, and zero elsewhere."""
+
+    def __init__(self, radiance: RadianceField, objects: ObjectField, index: int):
+        nn.Module.__init__(self)
+        self._radiance, self._objects, self._index = radiance, objects, index
+
+    def density(self, p_world: Tensor) -> tuple[Tensor, Tensor]:
+        density, geometry = self._radiance.density(p_world)
+        return density * self.inside(p_world), geometry
+
+    def colour(self, geometry: Tensor, direction_code: Tensor) -> Tensor:
+        return self._radiance.colour(geometry, direction_code)
+
+    def inside(self, p_world: Float[Tensor, "points 3"]) -> Float[Tensor, "points"]:
+        """1 where the object is, 0 elsewhere."""
+        return (self._objects(p_world).argmax(dim=1) == self._index).float()
+
+
+def isolated_renderer(source: ObjectSource, low: Float[Tensor, "3"], high: Float[Tensor, "3"]) -> Renderer:
+    """A renderer of the object alone, cut to the box from `low` to `high`; its density grid knows of nothing else."""
+    renderer = source.renderer
+    field = IsolatedField(renderer.field, source.segmentation.field, source.index)
+    grid = renderer.density_grid
+    side = grid.shape[0]
+    occupied = (grid > 1e-2).nonzero()
+    centres = uncontract((occupied.float() + 0.5) * (4 / side) - 2)
+    reach = 4 / side
+    near = ((centres > low - reach) & (centres < high + reach)).all(dim=1)
+    isolated = torch.zeros_like(grid)
+    kept = occupied[near]
+    isolated[kept[:, 0], kept[:, 1], kept[:, 2]] = grid[kept[:, 0], kept[:, 1], kept[:, 2]]
+    return Renderer(_Boxed(field, low, high), isolated, renderer.plan, renderer.kernels)
+
+
+class _Boxed(IsolatedField):
+    """An isolated field cut to a box: far from every mask the object field only guesses."""
+
+    def __init__(self, field: IsolatedField, low: Tensor, high: Tensor):
+        super().__init__(field._radiance, field._objects, field._index)
+        self._low, self._high = low, high
+
+    def inside(self, p_world: Float[Tensor, "points 3"]) -> Float[Tensor, "points"]:
+        in_box = ((p_world >= self._low) & (p_world <= self._high)).all(dim=1)
+        return super().inside(p_world) * in_box
+
+
+def orbit_cameras(
+    centre: Float64[Tensor, "3"], radius: float, size: int, frames: int, elevation: float = math.radians(25)
+) -> list[Camera]:
+    """Square cameras of `size` pixels on a circle about `centre`, looking at it, world z up; `radius` of the object
+    fills most of the picture."""
+    focal = size * 1.2
+    distance = radius * 2.6
+    out = []
+    for k in range(frames):
+        angle = 2 * math.pi * k / frames
+        offset = torch.tensor(
+            [
+                math.cos(angle) * math.cos(elevation),
+                math.sin(angle) * math.cos(elevation),
+                math.sin(elevation),
+            ],
+            dtype=torch.float64,
+        )
+        forward = -offset
+        right = torch.linalg.cross(forward, torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64))
+        right = right / right.norm()
+        down = torch.linalg.cross(forward, right)
+        pose = torch.eye(4, dtype=torch.float64)
+        pose[:3, :3] = torch.stack([right, down, forward], dim=1)
+        pose[:3, 3] = centre + distance * offset
+        out.append(Camera(size, size, focal, focal, size / 2, size / 2, pose))
+    return out
+
+
+def render_orbit(
+    source: ObjectSource, low: Float[Tensor, "3"], high: Float[Tensor, "3"], size: int = 256, frames: int = 24
+) -> Iterator[Float[Tensor, "size size 3"]]:
+    """Pictures of the object alone on light grey, once round it."""
+    renderer = isolated_renderer(source, low, high)
+    centre = ((low + high) / 2).double().cpu()
+    radius = float((high - low).norm()) / 2
+    for camera in orbit_cameras(centre, radius, size, frames):
+        yield render_image(renderer, camera, background=(0.92, 0.92, 0.92)).rgb
