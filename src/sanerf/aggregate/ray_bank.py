@@ -1,11 +1,11 @@
-"""The rays that the object field is trained on: drawn once, their samples and weights computed once and kept.
+"""The rays that the object field is trained on: laid out once, their samples and weights computed once and kept.
 
 The density is frozen (section 3.3.1), so nothing about a ray changes while the object field learns. Only samples whose
 compositing weight matters are kept, about four a ray, packed one after the other.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import torch
 import torch.nn.functional as F
@@ -13,19 +13,46 @@ from torch import Tensor
 
 from sanerf.aggregate.view_masks import ViewMask, ViewMasks
 from sanerf.geometry.cameras import Camera, Rays, camera_rays
-from sanerf.render.images import Renderer
+from sanerf.render.images import CHUNK, Renderer
 from sanerf.render.renderer import KeptSamples, keep_samples
 from sanerf.shapes import Bool, Float, Int64
 
-NEAR_SHARE = 0.75
-"""Share of a view's rays drawn near the objects' masks, where the decision is made."""
+@dataclass(frozen=True)
+class Lattice:
+    """The pixels of a view that have rays: every `stride`-th from `first_column` and `first_row`, row-major.
+
+    `first_ray` is the bank's index of the first. The offsets differ from view to view, so that together the views see
+    the object finer than one lattice is.
+    """
+
+    first_ray: int
+    rows: int
+    columns: int
+    first_row: int
+    first_column: int
+    stride: int
+
+    @property
+    def rays(self) -> slice:
+        return slice(self.first_ray, self.first_ray + self.rows * self.columns)
+
+    def xy(self) -> Float[Tensor, "rays 2"]:
+        """Centres of the lattice's pixels, (x, y)."""
+        y, x = torch.meshgrid(torch.arange(self.rows), torch.arange(self.columns), indexing="ij")
+        first = torch.tensor([self.first_column + 0.5, self.first_row + 0.5])
+        return torch.stack([x, y], dim=-1).reshape(-1, 2) * self.stride + first
+
+    def pick(self, picture: Float[Tensor, "h w"] | Bool[Tensor, "h w"]) -> Tensor:
+        """A picture's values at the lattice's pixels, (rows columns)."""
+        return picture[self.first_row :: self.stride, self.first_column :: self.stride]
 
 
 @dataclass(frozen=True)
 class RayBank:
     """Rays with their kept samples; ray r's are `first_sample[r]` to `first_sample[r + 1]`.
 
-    `possible[r, l]` is whether the pixel of ray r may be identity l, background first.
+    `possible[r, l]` is whether the pixel of ray r may be identity l, background first. `lattices` has the rays of each
+    view, by view index.
     """
 
     p_world: Float[Tensor, "samples 3"]
@@ -33,6 +60,7 @@ class RayBank:
     first_sample: Int64[Tensor, "rays_and_one"]
     accumulation: Float[Tensor, "rays"]
     possible: Bool[Tensor, "rays objects"]
+    lattices: dict[int, Lattice]
 
     def __len__(self) -> int:
         return self.possible.shape[0]
@@ -46,23 +74,31 @@ class RayBank:
         return KeptSamples(self.p_world[index], self.weights[index], ray_index, len(rays))
 
 
-def possible_identities(masks: dict[str, ViewMask], names: Sequence[str]) -> Bool[Tensor, "pixels objects"]:
-    """What each pixel of a view may be, row-major: the object of the most probable mask above one half, else background
+def possible_identities(
+    masks: dict[str, ViewMask], names: Sequence[str], lattice: Lattice
+) -> Bool[Tensor, "rays objects"]:
+    """What each pixel of a view's lattice may be: the object of the most probable mask above one half, else background
     or any object that has no mask in this view."""
-    shape = next(iter(masks.values())).probability.shape
-    stack = torch.stack([masks[n].probability if n in masks else torch.zeros(shape) for n in names], dim=-1)
-    stack = stack.reshape(-1, len(names))
-    best, identity = stack.max(dim=1)
+    shape = (lattice.rows, lattice.columns)
+    found = [lattice.pick(masks[name].probability) if name in masks else torch.zeros(shape) for name in names]
+    best, identity = torch.stack(found, dim=-1).reshape(-1, len(names)).max(dim=1)
     is_object = best > 0.5
     unknown = torch.tensor([True] + [name not in masks for name in names])
-    possible = unknown.repeat(len(stack), 1)
+    possible = unknown.repeat(len(best), 1)
     possible[is_object] = F.one_hot(identity[is_object] + 1, len(names) + 1).bool()
     return possible
 
 
+def with_masks(bank: RayBank, view_masks: ViewMasks, names: Sequence[str]) -> RayBank:
+    """The same rays under other masks; a view without any says nothing about its pixels."""
+    possible = torch.ones(len(bank), len(names) + 1, dtype=torch.bool)
+    for view, lattice in bank.lattices.items():
+        if view in view_masks:
+            possible[lattice.rays] = possible_identities(view_masks[view], names, lattice)
+    return replace(bank, possible=possible.to(bank.weights.device))
+
+
 def build_ray_bank(
-    view_masks: ViewMasks,
-    names: Sequence[str],
     cameras: dict[int, Camera],
     renderer: Renderer,
     *,
@@ -71,41 +107,29 @@ def build_ray_bank(
     generator: torch.Generator,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> RayBank:
-    """Draw `total_rays` over the views that have masks and keep what the renderer says about them."""
-    each = max(1, total_rays // max(len(view_masks), 1))
-    p_world, weights, counts, accumulation, possible = [], [], [], [], []
-    for done, (view, masks) in enumerate(view_masks.items(), start=1):
-        camera = cameras[view]
-        identities = possible_identities(masks, names)
-        pixels = _draw_pixels(masks, camera, each, generator)
-        xy = torch.stack([pixels % camera.width, pixels // camera.width], dim=1) + 0.5
-        rays = camera_rays(camera, xy)
-        device = renderer.density_grid.device
-        samples = renderer.samples(Rays(rays.origins.to(device), rays.directions.to(device), rays.z_per_distance))
-        kept = keep_samples(samples, weight_threshold)
-        p_world.append(kept.p_world)
-        weights.append(kept.weights)
-        counts.append(torch.bincount(kept.ray_index, minlength=kept.rays))
-        accumulation.append(samples.weights.sum(-1))
-        possible.append(identities[pixels].to(device))
+    """About `total_rays` rays on lattices over all views, with what the renderer says about them, and no masks yet."""
+    device = renderer.density_grid.device
+    pixels = sum(camera.width * camera.height for camera in cameras.values())
+    stride = max(1, round((pixels / total_rays) ** 0.5))
+    p_world, weights, counts, accumulation, lattices, first_ray = [], [], [], [], {}, 0
+    for done, (view, camera) in enumerate(cameras.items(), start=1):
+        row, column = torch.randint(stride, (2,), generator=generator).tolist()
+        rows, columns = len(range(row, camera.height, stride)), len(range(column, camera.width, stride))
+        lattices[view] = Lattice(first_ray, rows, columns, row, column, stride)
+        first_ray += rows * columns
+        rays = camera_rays(camera, lattices[view].xy())
+        for start in range(0, len(rays), CHUNK):
+            part = rays[start : start + CHUNK]
+            samples = renderer.samples(Rays(*(getattr(part, f.name).to(device) for f in fields(Rays))))
+            kept = keep_samples(samples, weight_threshold)
+            p_world.append(kept.p_world)
+            weights.append(kept.weights)
+            counts.append(torch.bincount(kept.ray_index, minlength=kept.rays))
+            accumulation.append(samples.weights.sum(-1))
         if on_progress is not None:
-            on_progress(done, len(view_masks))
+            on_progress(done, len(cameras))
     first_sample = F.pad(torch.cat(counts).cumsum(0), (1, 0))
-    return RayBank(torch.cat(p_world), torch.cat(weights), first_sample, torch.cat(accumulation), torch.cat(possible))
-
-
-def _draw_pixels(
-    masks: dict[str, ViewMask], camera: Camera, count: int, generator: torch.Generator
-) -> Int64[Tensor, "rays"]:
-    """Flat pixels without repetition: `NEAR_SHARE` of them within a twentieth of the picture's width of a mask."""
-    union = torch.stack([m.probability > 0.5 for m in masks.values()]).any(0)
-    reach = max(1, camera.width // 20)
-    near = F.max_pool2d(union[None, None].float(), 2 * reach + 1, stride=1, padding=reach)[0, 0].reshape(-1) > 0
-    inside, outside = near.nonzero()[:, 0], (~near).nonzero()[:, 0]
-    take_inside = min(len(inside), int(count * NEAR_SHARE))
-    take_outside = min(len(outside), count - take_inside)
-    drawn = [
-        inside[torch.randperm(len(inside), generator=generator)[:take_inside]],
-        outside[torch.randperm(len(outside), generator=generator)[:take_outside]],
-    ]
-    return torch.cat(drawn)
+    nothing = torch.ones(first_ray, 1, dtype=torch.bool, device=device)
+    return RayBank(
+        torch.cat(p_world), torch.cat(weights), first_sample, torch.cat(accumulation), nothing, lattices
+    )

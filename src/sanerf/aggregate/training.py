@@ -25,10 +25,12 @@ def train_object_field(
     `on_step(step, steps, loss)` is called after each step. The learning rate falls as a cosine to a twentieth.
     """
     device = bank.weights.device
+    # A pixel that may be anything teaches nothing.
+    telling = (~bank.possible).any(dim=1).nonzero()[:, 0]
     optimizer = torch.optim.Adam(field.parameters(), lr=learning_rate, betas=(0.9, 0.99), eps=1e-15, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps, eta_min=learning_rate / 20)
     for step in range(1, steps + 1):
-        drawn = torch.randint(len(bank), (min(rays, len(bank)),), generator=generator).to(device)
+        drawn = telling[torch.randint(len(telling), (min(rays, len(telling)),), generator=generator).to(device)]
         kept = bank.gather(drawn)
         composited = accumulate(field(kept.p_world), kept.weights, kept.ray_index, kept.rays)
         loss = identity_cross_entropy(mask_logits(composited, bank.accumulation[drawn]), bank.possible[drawn])

@@ -53,15 +53,17 @@ class TrainingConfig:
 class AggregateConfig:
     """How the object field is trained on the frozen radiance field."""
 
-    steps: int = 400
-    """optimisation steps"""
+    steps: int = 300
+    """optimisation steps for each set of masks"""
+    revisions: int = 2
+    """times that the field's own rendering prompts the decoder again"""
     rays: int = 8192
     """rays a step"""
     learning_rate: float = 1e-2
     """Adam's step size at the start"""
     weight_threshold: float = 1e-2
     """samples with a smaller compositing weight are dropped"""
-    total_rays: int = 1_500_000
+    total_rays: int = 1_000_000
     """rays whose samples are computed once and kept, over all decoded views"""
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import torch
 
-from sanerf.aggregate.ray_bank import build_ray_bank
+from sanerf.aggregate.ray_bank import build_ray_bank, with_masks
+from sanerf.aggregate.revise import field_opinions, revise_masks
 from sanerf.aggregate.training import train_object_field
 from sanerf.aggregate.view_masks import ViewMasks, decode_views, masks_from_files
 from sanerf.data.images import downscaled_size, load_image
@@ -87,8 +88,10 @@ def segment_run(
     cameras = run_cameras(run)
     training = {view: cameras[view] for view in run.scene.train}
     device = renderer.density_grid.device
-    seconds = {"encode": 0.0, "decode": 0.0}
-    clock = time.monotonic()
+    config = run.config.aggregate
+    seconds = {"encode": 0.0, "decode": 0.0, "aggregate": 0.0}
+    clock = _Clock(seconds)
+    decoder = None
     if segmenter.startswith(MASKS_PREFIX):
         masks = masks_from_files(Path(segmenter.removeprefix(MASKS_PREFIX)), names, run.scene, training)
     else:
@@ -96,19 +99,16 @@ def segment_run(
         progress("encode", 0, len(training))
         images = (run_image(run, view) for view in training)
         decoder.cache.encode_all(images, lambda done: progress("encode", done, len(training)))
-        seconds["encode"], clock = time.monotonic() - clock, time.monotonic()
+        clock.stop("encode")
         lifted = lift_prompts(prompts, decoder, cameras, renderer)
         masks = decode_views(
             decoder.segmenter, decoder.features, lifted, training, renderer, lambda d, n: progress("decode", d, n)
         )
-    seconds["decode"], clock = time.monotonic() - clock, time.monotonic()
     _check_masks(masks, names)
+    clock.stop("decode")
 
     generator = torch.Generator().manual_seed(seed)
-    config = run.config.aggregate
-    bank = build_ray_bank(
-        masks,
-        names,
+    rays = build_ray_bank(
         training,
         renderer,
         total_rays=config.total_rays,
@@ -117,19 +117,49 @@ def segment_run(
         on_progress=lambda done, total: progress("sample", done, total),
     )
     field = ObjectField(run.config.object, 1 + len(names), renderer.kernels, generator).to(device)
-    train_object_field(
-        field,
-        bank,
-        steps=config.steps,
-        rays=config.rays,
-        learning_rate=config.learning_rate,
-        generator=generator,
-        on_step=lambda step, steps, loss: progress("aggregate", step, steps),
-    )
+
+    def fit(masks: ViewMasks, activity: str) -> None:
+        train_object_field(
+            field,
+            with_masks(rays, masks, names),
+            steps=config.steps,
+            rays=config.rays,
+            learning_rate=config.learning_rate,
+            generator=generator,
+            on_step=lambda step, steps, loss: progress(activity, step, steps),
+        )
+        clock.stop("aggregate")
+
+    fit(masks, "aggregate")
+    for revision in range(1, 1 + (config.revisions if decoder is not None else 0)):
+        opinions = field_opinions(field, rays)
+        clock.stop("aggregate")
+        revised = revise_masks(
+            decoder.segmenter, decoder.features, opinions, names, training, lambda d, n: progress("revise", d, n)
+        )
+        clock.stop("decode")
+        # An object that the field and the decoder cannot agree on anywhere keeps its first masks.
+        for view, of_view in masks.items():
+            for name in of_view:
+                if not any(name in of_other for of_other in revised.values()):
+                    revised.setdefault(view, {})[name] = of_view[name]
+        masks = revised
+        fit(masks, f"aggregate {revision + 1}")
     field.requires_grad_(False)
-    seconds["aggregate"] = time.monotonic() - clock
     record: dict[str, Any] = {"segmenter": segmenter, "seed": seed, "seconds": seconds}
     return save_segmentation(run, names, field, record, _stored_masks(run, masks)), seconds
+
+
+class _Clock:
+    """Adds the time since the last stop to a named stage."""
+
+    def __init__(self, seconds: dict[str, float]):
+        self._seconds, self._last = seconds, time.monotonic()
+
+    def stop(self, stage: str) -> None:
+        now = time.monotonic()
+        self._seconds[stage] += now - self._last
+        self._last = now
 
 
 def _check_masks(masks: ViewMasks, names: list[str]) -> None:

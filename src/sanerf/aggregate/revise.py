@@ -1,0 +1,92 @@
+"""Second opinions: what the object field renders in a view prompts the decoder again (box, mask and a point inside).
+
+The first masks come from a few clicks each and differ from view to view; the field fused from them is closer to the
+truth than most. A view whose new mask still contradicts the field is left out, so that it cannot poison it.
+"""
+
+from collections.abc import Callable, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from sanerf.aggregate.losses import mask_logits
+from sanerf.aggregate.ray_bank import RayBank
+from sanerf.aggregate.view_masks import ViewMask, ViewMasks
+from sanerf.fields.object import ObjectField
+from sanerf.geometry.cameras import Camera
+from sanerf.prompts.lift import points_inside
+from sanerf.render.renderer import accumulate
+from sanerf.segmenter.protocol import ImageFeatures, MaskHypotheses, Segmenter, ViewPrompts
+from sanerf.shapes import Bool, Float
+
+LEAST_AGREEMENT = 0.5
+"""IoU with the field below which a view's mask is left out."""
+LEAST_AREA = 1e-4
+"""Share of a picture that an object must cover for the decoder to be asked about it."""
+_CHUNK = 65536
+
+
+def field_opinions(field: ObjectField, bank: RayBank) -> dict[int, Float[Tensor, "rows columns objects"]]:
+    """Identity probabilities (Eq. 7) at every view's lattice, background first."""
+    out = []
+    with torch.no_grad():
+        for rays in torch.arange(len(bank), device=bank.weights.device).split(_CHUNK):
+            kept = bank.gather(rays)
+            composited = accumulate(field(kept.p_world), kept.weights, kept.ray_index, kept.rays)
+            out.append(torch.softmax(mask_logits(composited, bank.accumulation[rays]), dim=1))
+    flat = torch.cat(out).cpu()
+    return {view: flat[of.rays].reshape(of.rows, of.columns, -1) for view, of in bank.lattices.items()}
+
+
+def revise_masks(
+    segmenter: Segmenter,
+    features_of: Callable[[int], ImageFeatures],
+    opinions: dict[int, Float[Tensor, "rows columns objects"]],
+    names: Sequence[str],
+    cameras: dict[int, Camera],
+    on_progress: Callable[[int, int], None] | None = None,
+) -> ViewMasks:
+    """A new mask of every object in every view where the field sees it; none where decoder and field disagree."""
+    out: ViewMasks = {}
+    for done, (view, camera) in enumerate(cameras.items(), start=1):
+        asked: list[tuple[str, Bool[Tensor, "h w"], ViewPrompts]] = []
+        identity = opinions[view].argmax(dim=-1)
+        for index, name in enumerate(names, start=1):
+            if float((identity == index).float().mean()) < LEAST_AREA:
+                continue
+            opinion = _upsampled(opinions[view][..., index], camera)
+            if bool((opinion > 0.5).any()):
+                asked.append((name, opinion > 0.5, prompts_from_mask(opinion)))
+        answers = segmenter.decode(features_of(view), [prompts for _, _, prompts in asked]) if asked else []
+        for (name, opinion, _), answer in zip(asked, answers, strict=True):
+            logits, predicted_iou, agreement = nearest_hypothesis(answer, opinion)
+            if agreement >= LEAST_AGREEMENT:
+                out.setdefault(view, {})[name] = ViewMask(torch.sigmoid(logits), predicted_iou)
+        if on_progress is not None:
+            on_progress(done, len(cameras))
+    return out
+
+
+def prompts_from_mask(probability: Float[Tensor, "h w"]) -> ViewPrompts:
+    """A soft mask as prompts: its box, itself as logits, and the point deepest inside."""
+    mask = probability > 0.5
+    rows, columns = mask.any(dim=1).nonzero()[:, 0], mask.any(dim=0).nonzero()[:, 0]
+    box = torch.stack([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]).float()
+    inside = points_inside(mask, count=1)
+    logits = torch.logit(probability.clamp(1e-3, 1 - 1e-3))
+    return ViewPrompts(inside, torch.ones(len(inside), dtype=torch.int64), box, logits)
+
+
+def nearest_hypothesis(
+    answer: MaskHypotheses, opinion: Bool[Tensor, "h w"]
+) -> tuple[Float[Tensor, "h w"], float, float]:
+    """Of a decoder's masks the one that overlaps the field's most: logits, predicted IoU, and IoU with the field."""
+    masks = answer.mask_logits > 0
+    ious = (masks & opinion).sum((1, 2)) / (masks | opinion).sum((1, 2)).clamp(min=1)
+    best = int(ious.argmax())
+    return answer.mask_logits[best], float(answer.predicted_iou[best]), float(ious[best])
+
+
+def _upsampled(values: Float[Tensor, "rows columns"], camera: Camera) -> Float[Tensor, "h w"]:
+    return F.interpolate(values[None, None], (camera.height, camera.width), mode="bilinear")[0, 0]
