@@ -36,7 +36,8 @@ WARM_UP = 60
 RATES = {"new": 1e-3, "backbone": 2e-4}
 EMA_DECAY = 0.998
 CHECKPOINT_SECONDS = 300.0
-FEWEST_PIXELS = 0.002
+LEAST_SHARE, GREATEST_SHARE = 0.002, 0.9
+"""Objects that cover less or more of the picture than this are not asked for."""
 
 
 class Prompts:
@@ -112,7 +113,8 @@ def draw_batch(pool: Pool, random: np.random.Generator, side: int, count: int) -
     while len(images) < count:
         image, labels = pool.draw(random, side)
         names, areas = np.unique(labels[labels > 0], return_counts=True)
-        names, areas = names[areas > FEWEST_PIXELS * side * side], areas[areas > FEWEST_PIXELS * side * side]
+        usable = (areas > LEAST_SHARE * side * side) & (areas < GREATEST_SHARE * side * side)
+        names, areas = names[usable], areas[usable]
         if len(names) == 0:
             continue
         chance = areas**0.5 / (areas**0.5).sum()

@@ -13,3 +13,8 @@ class MissingExtraError(UserError):
 
     def __init__(self, package: str, extra: str):
         super().__init__(f"this needs {package}, which is not installed: pip install 'sanerf[{extra}]'")
+
+
+def on_one_line(error: Exception) -> str:
+    """An exception's own words without line breaks, to be quoted in a UserError (torch likes to write lists)."""
+    return " ".join(str(error).split())

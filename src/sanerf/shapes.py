@@ -1,7 +1,7 @@
 """Shape annotations: `Float[Tensor, "rays samples 3"]`.
 
-They come from jaxtyping when it is installed (the test suite installs it and really checks them); the core does without,
-and then an annotation is just the array type. Axis words have one meaning everywhere:
+They come from jaxtyping when it is installed (the test suite installs it and really checks them); the core does
+without, and then an annotation is just the array type. Axis words have one meaning everywhere:
 
     rays, samples        a batch of rays, the samples along one
     points               3D points or query positions without ray structure

@@ -1,11 +1,13 @@
 """The object field learns exact masks of the stage and gives them back in a view that it has not seen."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from analytic_scene import camera_at, cast, numba_kernels, stage_renderer
 from sanerf.aggregate.losses import mask_logits
-from sanerf.aggregate.ray_bank import RayBank, build_ray_bank
+from sanerf.aggregate.ray_bank import RayBank, build_ray_bank, with_masks
 from sanerf.aggregate.training import train_object_field
 from sanerf.aggregate.view_masks import ViewMask
 from sanerf.evaluation.masks import count_masks
@@ -28,10 +30,11 @@ def bank() -> RayBank:
         masks[view] = {"ball": ViewMask((truth == 1).float(), 1.0)}
         if view > 0:
             masks[view]["left"] = ViewMask((truth == 2).float(), 1.0)
-    return build_ray_bank(
-        masks, ["ball", "left"], cameras, stage_renderer(),
+    bank = build_ray_bank(
+        cameras, stage_renderer(),
         total_rays=10**6, weight_threshold=0.01, generator=torch.Generator().manual_seed(0),
     )  # fmt: skip
+    return with_masks(bank, masks, ["ball", "left"])
 
 
 def true_identities(camera: Camera) -> torch.Tensor:
@@ -72,3 +75,16 @@ def test_training_is_a_function_of_bank_and_seed(bank):
     first, same, other = (trained(bank, seed, steps=5).state_dict() for seed in (0, 0, 1))
     assert all(torch.equal(first[name], same[name]) for name in first)
     assert not torch.equal(first["grid.table"], other["grid.table"])
+
+
+def test_rays_that_may_be_anything_are_not_drawn(bank):
+    """Such rays of no use weigh NaN here: one of them in a step would make its loss NaN."""
+    masked = torch.zeros(len(bank), dtype=torch.bool)
+    masked[bank.lattices[2].rays] = masked[bank.lattices[4].rays] = True
+    possible = bank.possible.masked_fill(~masked[:, None], True)
+    rays_of_samples = torch.repeat_interleave(torch.arange(len(bank)), bank.first_sample.diff())
+    weights = bank.weights.masked_fill(~masked[rays_of_samples], torch.nan)
+    accumulation = bank.accumulation.masked_fill(~masked, torch.nan)
+    losses: list[float] = []
+    trained(replace(bank, possible=possible, weights=weights, accumulation=accumulation), 0, steps=3, losses=losses)
+    assert len(losses) == 3 and all(loss == loss for loss in losses)

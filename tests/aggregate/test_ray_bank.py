@@ -1,16 +1,22 @@
-"""The bank of rays: what a pixel may be, which pixels are drawn, and packed samples against a loop."""
+"""The bank of rays: which pixels have one, what a pixel may be, and packed samples against a loop."""
 
+import pytest
 import torch
 
 from analytic_scene import camera_at, cast, stage_renderer
-from sanerf.aggregate.ray_bank import RayBank, build_ray_bank, possible_identities
+from sanerf.aggregate.ray_bank import Lattice, RayBank, build_ray_bank, possible_identities, with_masks
 from sanerf.aggregate.view_masks import ViewMask
-from sanerf.geometry.cameras import image_rays
+from sanerf.geometry.cameras import Camera, camera_rays, image_rays, resized
 from sanerf.render.renderer import keep_samples
 
 
 def mask(*probabilities: float) -> ViewMask:
     return ViewMask(torch.tensor([probabilities]), 1.0)
+
+
+def whole(rows: int, columns: int) -> Lattice:
+    """Every pixel of a picture."""
+    return Lattice(0, rows, columns, 0, 0, 1)
 
 
 def table(rows: torch.Tensor) -> list[str]:
@@ -20,19 +26,33 @@ def table(rows: torch.Tensor) -> list[str]:
 def test_possible_identities_where_every_object_has_a_mask():
     masks = {"a": mask(0.9, 0.1, 0.6, 0.5, 0.51), "b": mask(0.2, 0.8, 0.7, 0.5, 0.1)}
     # The more probable mask above one half; exactly one half is background.
-    assert table(possible_identities(masks, ["a", "b"])) == ["010", "001", "001", "100", "010"]
+    assert table(possible_identities(masks, ["a", "b"], whole(1, 5))) == ["010", "001", "001", "100", "010"]
 
 
 def test_an_object_without_a_mask_in_the_view_stays_possible_in_its_background():
     masks = {"b": mask(0.9, 0.2)}
-    assert table(possible_identities(masks, ["a", "b", "c"])) == ["0010", "1101"]
+    assert table(possible_identities(masks, ["a", "b", "c"], whole(1, 2))) == ["0010", "1101"]
 
 
 def test_pixels_are_row_major():
     probability = torch.zeros(2, 3)
     probability[1, 0] = 1.0
-    found = possible_identities({"a": ViewMask(probability, 1.0)}, ["a"])
+    found = possible_identities({"a": ViewMask(probability, 1.0)}, ["a"], whole(2, 3))
     assert table(found) == ["10", "10", "10", "01", "10", "10"]
+
+
+def test_a_lattice_is_every_stride_th_pixel_from_its_first():
+    """Of 5 x 7 pixels, from row 1 and column 2 on every third: rows 1, 4 and columns 2, 5."""
+    lattice = Lattice(10, 2, 2, 1, 2, 3)
+    assert lattice.xy().tolist() == [[2.5, 1.5], [5.5, 1.5], [2.5, 4.5], [5.5, 4.5]]
+    assert lattice.rays == slice(10, 14)
+    numbers = torch.arange(35.0).reshape(5, 7)
+    assert lattice.pick(numbers).tolist() == [[9.0, 12.0], [30.0, 33.0]]
+    column, row = lattice.xy().long().unbind(-1)
+    assert torch.equal(numbers[row, column], lattice.pick(numbers).reshape(-1))
+    # Masks are read at the lattice's own pixels.
+    found = possible_identities({"a": ViewMask((numbers == 30).float(), 1.0)}, ["a"], lattice)
+    assert table(found) == ["10", "10", "01", "10"]
 
 
 def made_up_bank(counts: list[int]) -> RayBank:
@@ -44,6 +64,7 @@ def made_up_bank(counts: list[int]) -> RayBank:
         torch.tensor([0, *counts]).cumsum(0),
         torch.rand(len(counts), generator=generator),
         torch.ones(len(counts), 2, dtype=torch.bool),
+        {},
     )
 
 
@@ -63,52 +84,75 @@ def test_gather_is_the_loop_also_over_rays_without_samples():
         assert kept.rays == len(rays)
 
 
-def stage_masks(size: int, views: dict[int, tuple[float, float]]):
-    cameras = {view: camera_at(*xy, size=size) for view, xy in views.items()}
-    balls = {view: cast(camera)[1].reshape(size, size).float() for view, camera in cameras.items()}
-    return cameras, {view: {"ball": ViewMask(ball, 1.0)} for view, ball in balls.items()}
+def stage_bank(cameras: dict[int, Camera], total_rays: int, seed: int = 0, **options) -> RayBank:
+    return build_ray_bank(
+        cameras, stage_renderer(),
+        total_rays=total_rays, weight_threshold=0.01, generator=torch.Generator().manual_seed(seed), **options,
+    )  # fmt: skip
 
 
-def test_a_bank_of_all_pixels_holds_the_renderers_samples():
-    cameras, masks = stage_masks(12, {3: (0.0, 0.0), 7: (0.3, 0.1)})
-    renderer = stage_renderer()
+def ball_masks(cameras: dict[int, Camera]) -> dict[int, dict[str, ViewMask]]:
+    balls = {view: cast(camera)[1].reshape(camera.height, camera.width) for view, camera in cameras.items()}
+    return {view: {"ball": ViewMask(ball.float(), 1.0)} for view, ball in balls.items()}
+
+
+@pytest.fixture(scope="module")
+def cameras() -> dict[int, Camera]:
+    return {3: camera_at(0.0, 0.0, size=12), 7: resized(camera_at(0.3, 0.1, size=12), 12, 9)}
+
+
+def test_a_bank_of_all_pixels_holds_the_renderers_samples(cameras):
     done = []
-    bank = build_ray_bank(
-        masks, ["ball"], cameras, renderer,
-        total_rays=2 * 144 * 4, weight_threshold=0.01, generator=torch.Generator().manual_seed(0),
-        on_progress=lambda view, views: done.append((view, views)),
-    )  # fmt: skip
-    assert len(bank) == 2 * 144 and done == [(1, 2), (2, 2)]
-    # Every pixel once: together the rays hold what the two pictures hold, in another order.
-    whole = [renderer.samples(image_rays(camera)) for camera in cameras.values()]
-    kept = [keep_samples(samples, 0.01) for samples in whole]
-    assert bank.p_world.shape[0] == int(bank.first_sample[-1]) == sum(len(part.weights) for part in kept)
-    for found, expected in (
-        (bank.weights, torch.cat([part.weights for part in kept])),
-        (bank.accumulation, torch.cat([samples.weights.sum(-1) for samples in whole])),
-    ):
-        torch.testing.assert_close(found.sort().values, expected.sort().values, rtol=0, atol=1e-5)
-    assert int(bank.possible[:, 1].sum()) == sum(int(m["ball"].probability.sum()) for m in masks.values())
-    # A ray's samples are its own: those of ball pixels lie on the ball.
-    ball_rays = bank.possible[:, 1].nonzero()[:, 0]
-    samples = bank.gather(ball_rays)
-    on_ball = samples.p_world.norm(dim=-1) < 0.36
-    assert float(on_ball.float().mean()) > 0.95
+    bank = stage_bank(cameras, 10**6, on_progress=lambda view, views: done.append((view, views)))
+    assert done == [(1, 2), (2, 2)]
+    assert bank.lattices == {3: Lattice(0, 12, 12, 0, 0, 1), 7: Lattice(144, 9, 12, 0, 0, 1)}
+    assert len(bank) == 144 + 108
+    pictures = [stage_renderer().samples(image_rays(camera)) for camera in cameras.values()]
+    kept = [keep_samples(samples, 0.01) for samples in pictures]
+    assert int(bank.first_sample[-1]) == len(bank.p_world)
+    torch.testing.assert_close(bank.p_world, torch.cat([part.p_world for part in kept]))
+    torch.testing.assert_close(bank.weights, torch.cat([part.weights for part in kept]))
+    torch.testing.assert_close(bank.accumulation, torch.cat([samples.weights.sum(-1) for samples in pictures]))
+    counts = torch.cat([torch.bincount(part.ray_index, minlength=part.rays) for part in kept])
+    assert torch.equal(bank.first_sample.diff(), counts)
+    # Without masks it says nothing.
+    assert bank.possible.shape == (252, 1) and bool(bank.possible.all())
 
 
-def test_three_quarters_of_the_rays_are_drawn_near_the_mask_and_none_twice():
-    cameras, masks = stage_masks(40, {0: (0.0, 0.0)})
-    bank = build_ray_bank(
-        masks, ["ball"], cameras, stage_renderer(),
-        total_rays=400, weight_threshold=0.01, generator=torch.Generator().manual_seed(0),
-    )  # fmt: skip
-    assert len(bank) == 400
-    ball = masks[0]["ball"].probability
-    rows, columns = torch.meshgrid(torch.arange(40), torch.arange(40), indexing="ij")
-    on_ball = ball.nonzero()
-    reach = torch.stack([(rows - r).abs().maximum((columns - c).abs()) for r, c in on_ball.tolist()]).amin(0)
-    near = int((reach <= 2).sum())  # a twentieth of 40
-    # All of the near pixels if they are fewer than 300; of those, all of the ball's.
-    assert int(ball.sum()) < near
-    expected = int(ball.sum()) * min(1.0, 300 / near)
-    assert abs(int(bank.possible[:, 1].sum()) - expected) <= 3 * expected**0.5 * (1 - min(1.0, 300 / near)) ** 0.5
+def test_a_coarser_bank_holds_its_lattices_pixels_and_about_as_many_as_asked_for():
+    cameras = {view: camera_at(0.1 * view, 0.0, size=40) for view in range(6)}
+    # Every fifth pixel of every fifth row: 6 x 8 x 8 of 6 x 40 x 40.
+    bank = stage_bank(cameras, 6 * 64)
+    assert len(bank) == 6 * 64
+    offsets = {(lattice.first_row, lattice.first_column) for lattice in bank.lattices.values()}
+    assert len(offsets) > 1, "one lattice in all views would see the object only as finely as itself"
+    for view, lattice in bank.lattices.items():
+        assert lattice.stride == 5 and 0 <= lattice.first_row < 5 and 0 <= lattice.first_column < 5
+        samples = stage_renderer().samples(camera_rays(cameras[view], lattice.xy()))
+        torch.testing.assert_close(bank.accumulation[lattice.rays], samples.weights.sum(-1))
+    first_rays = [lattice.first_ray for lattice in bank.lattices.values()]
+    assert first_rays == [0, 64, 128, 192, 256, 320]
+
+
+def test_lattices_are_a_function_of_the_seed(cameras):
+    first, same = stage_bank(cameras, 20, seed=1), stage_bank(cameras, 20, seed=1)
+    assert first.lattices == same.lattices and torch.equal(first.p_world, same.p_world)
+    assert any(stage_bank(cameras, 20, seed=seed).lattices != first.lattices for seed in range(2, 6))
+
+
+def test_masks_are_set_view_by_view_and_the_rays_stay(cameras):
+    bank = stage_bank(cameras, 10**6)
+    masks = ball_masks(cameras)
+    both = with_masks(bank, masks, ["ball"])
+    assert both.possible.shape == (252, 2) and bool((both.possible.sum(dim=1) == 1).all())
+    expected = torch.cat([of_view["ball"].probability.reshape(-1) for of_view in masks.values()])
+    assert torch.equal(both.possible[:, 1], expected > 0.5)
+    # A ray's samples are its own: those of ball pixels lie on the ball, and none of the others'.
+    for rays, share in ((both.possible[:, 1], 1.0), (both.possible[:, 0], 0.0)):
+        on_ball = both.gather(rays.nonzero()[:, 0]).p_world.norm(dim=-1) < 0.36
+        assert abs(float(on_ball.float().mean()) - share) < 0.05
+    # A view without masks may be anything; what was set before is gone.
+    one = with_masks(both, {7: masks[7]}, ["ball"])
+    assert bool(one.possible[:144].all())
+    assert torch.equal(one.possible[144:], both.possible[144:])
+    assert one.p_world is bank.p_world and one.weights is bank.weights and one.lattices is bank.lattices

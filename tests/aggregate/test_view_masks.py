@@ -105,6 +105,28 @@ def test_masks_from_files_are_shrunk_by_area_and_missing_ones_left_out(tmp_path)
     assert found[0]["ball"].predicted_iou == 1.0
 
 
+def test_masks_of_views_of_equal_stem_stay_apart(tmp_path):
+    views = tuple(View(name, tmp_path / name, FRONT) for name in ("left/a.jpg", "right/a.jpg"))
+    scene = Scene(tmp_path, "made up", views, (0, 1), (), IDENTITY, 0.05, 3.0)
+    write_mask(tmp_path / "masks" / "left-a.png", np.zeros((20, 20), dtype=bool))
+    write_mask(tmp_path / "masks" / "right" / "a.png", np.ones((20, 20), dtype=bool))
+    found = masks_from_files(tmp_path / "masks", ["ball"], scene, {0: FRONT, 1: FRONT})
+    assert {view: float(masks["ball"].probability.mean()) for view, masks in found.items()} == {0: 0.0, 1: 1.0}
+
+
+def test_masks_that_are_missing_or_cannot_be_read_are_named(tmp_path):
+    scene = two_view_scene(tmp_path)
+    cameras = {0: FRONT, 1: FRONT}
+    with pytest.raises(UserError, match=r"there is no masks folder .*nowhere"):
+        masks_from_files(tmp_path / "nowhere", ["ball"], scene, cameras)
+    (tmp_path / "masks").mkdir()
+    with pytest.raises(UserError, match=r"no mask of 'ball' for any of the 2 views; expected files like ball.a\.png"):
+        masks_from_files(tmp_path / "masks", ["ball"], scene, cameras)
+    (tmp_path / "masks" / "a.png").write_text("no picture")
+    with pytest.raises(UserError, match=r"a\.png cannot be read"):
+        masks_from_files(tmp_path / "masks", ["ball"], scene, cameras)
+
+
 def test_an_object_without_a_folder_is_a_user_error_and_a_single_one_needs_none(tmp_path):
     scene = two_view_scene(tmp_path)
     write_mask(tmp_path / "masks" / "a.png", np.ones((20, 20), dtype=bool))

@@ -96,6 +96,31 @@ def test_a_box_is_decoded_where_it_was_drawn_and_stands_as_points_elsewhere(scen
     )
 
 
+def test_a_point_in_a_boxs_mask_on_empty_space_is_passed_over(scene):
+    """The mask is a bar of the sky over a square of the ball; of the points inside it only those on the ball count."""
+    ball_alone = renderer_of(lambda p: OPAQUE * in_ball(p).float())
+    mask = torch.zeros(32, 32, dtype=torch.bool)
+    mask[0:6, 0:32] = mask[11:21, 11:21] = True
+    assert points_inside(mask, count=3)[:, 1].min() < 6, "no point would lie in the sky"
+    box = ObjectPrompts("ball", boxes=(BoxPrompt("front.jpg", (32.0, 36.0, 96.0, 92.0)),))
+    found = lift_object(box, scene, CAMERAS, ball_alone, lambda view, prompts: mask)
+    assert len(found.p_world) > 0 and found.labels.tolist() == [1] * len(found.p_world)
+    assert (found.p_world.norm(dim=-1) - 0.35).abs().max() < 3 * BIN
+
+
+def test_a_box_with_nothing_solid_in_it_is_named_as_such(scene):
+    ball_alone = renderer_of(lambda p: OPAQUE * in_ball(p).float())
+    sky = torch.zeros(32, 32, dtype=torch.bool)
+    sky[0:6, 0:6] = True
+    box = BoxPrompt("front.jpg", (0.0, 0.0, 24.0, 24.0))
+    for mask in (sky, torch.zeros_like(sky)):
+        with pytest.raises(UserError, match="nothing solid in the box of the object 'air'; give it a point"):
+            lift_object(ObjectPrompts("air", boxes=(box,)), scene, CAMERAS, ball_alone, lambda v, p, mask=mask: mask)
+    # A click beside it is enough.
+    with_click = ObjectPrompts("air", (click(16.0, 16.0),), boxes=(box,))
+    assert len(lift_object(with_click, scene, CAMERAS, ball_alone, lambda view, prompts: sky).p_world) == 1
+
+
 @pytest.mark.parametrize(
     ("prompts", "message"),
     [

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from analytic_scene import camera_at
 from sanerf.data.scene import Scene, View
@@ -135,6 +136,23 @@ def test_a_field_that_does_not_fit_or_is_cut_short_is_a_user_error(scene, out):
         load_renderer(run, NUMBA, CPU)
     run.radiance.write_bytes(run.radiance.read_bytes()[:500])
     with pytest.raises(UserError, match=r"radiance\.safetensors cannot be read"):
+        load_renderer(run, NUMBA, CPU)
+
+
+def test_a_field_of_another_format_version_or_without_its_grid_is_a_user_error(scene, out):
+    run = create_run(out, scene, CONFIG)
+    state = start_state(CONFIG, NUMBA, CPU)
+    save_radiance(run, state)
+    tensors = load_file(run.radiance)
+    save_file(tensors, run.radiance, {"format_version": "2"})
+    with pytest.raises(UserError, match=r"radiance\.safetensors was written in run format 2, this sanerf reads"):
+        load_renderer(run, NUMBA, CPU)
+    save_file(tensors, run.radiance)
+    with pytest.raises(UserError, match="was written in run format None"):
+        load_renderer(run, NUMBA, CPU)
+    del tensors["density_grid"]
+    save_file(tensors, run.radiance, {"format_version": "1"})
+    with pytest.raises(UserError, match=r"cannot be read \('density_grid'\)"):
         load_renderer(run, NUMBA, CPU)
 
 

@@ -1,5 +1,6 @@
 """Training on a stage of two flat colours: it learns, it resumes bit for bit, and it refuses what it cannot read."""
 
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from sanerf.geometry.cameras import Camera
 from sanerf.kernels.backend import kernels_for
 from sanerf.render.images import Renderer, render_image
 from sanerf.render.renderer import RaySamples
+from sanerf.run import training
 from sanerf.run.config import RunConfig, SamplingConfig, TrainingConfig
 from sanerf.run.training import (
     TrainingState,
@@ -107,6 +109,34 @@ def test_an_interrupted_run_ends_bit_for_bit_like_another(tmp_path, backend, wit
     for name, value in whole.field.state_dict().items():
         assert torch.equal(resumed.field.state_dict()[name], value), name
     assert resumed.seconds > first.seconds
+
+
+def test_control_c_in_the_middle_of_a_step_waits_for_its_end(tmp_path, monkeypatch):
+    """A signal right after the field has learnt a step, before the step is counted."""
+    config = replace(CONFIG, training=replace(CONFIG.training, steps=4, rays=64))
+    bank, plan = stage_bank(True), plan_of(config)
+    whole = fresh(config)
+    train(whole, bank, plan, config.training, tmp_path / "none")
+
+    real_step = training.training_step
+
+    def interrupted_step(state, *arguments):
+        error = real_step(state, *arguments)
+        if state.step == 1:
+            signal.raise_signal(signal.SIGINT)
+        return error
+
+    state, handler = fresh(config), signal.getsignal(signal.SIGINT)
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "training_step", interrupted_step)
+        with pytest.raises(KeyboardInterrupt):
+            train(state, bank, plan, config.training, tmp_path / "checkpoint.safetensors")
+    assert signal.getsignal(signal.SIGINT) is handler
+    resumed = fresh(config)
+    load_checkpoint(tmp_path / "checkpoint.safetensors", resumed)
+    assert resumed.step == 2
+    train(resumed, bank, plan, config.training, tmp_path / "checkpoint.safetensors")
+    assert torch.equal(resumed.field.state_dict()["grid.table"], whole.field.state_dict()["grid.table"])
 
 
 def test_checkpoints_are_written_on_the_way(tmp_path):

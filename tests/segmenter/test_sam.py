@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -15,7 +14,6 @@ from torch import Tensor
 
 from sanerf.errors import MissingExtraError, UserError
 from sanerf.segmenter.load import load_segmenter
-from sanerf.segmenter.masks import load_view_masks
 from sanerf.segmenter.preprocess import frame_mask, frame_size, picture_masks, sam_pixel_values
 from sanerf.segmenter.protocol import ImageFeatures, MaskHypotheses, Segmenter, ViewPrompts
 from sanerf.segmenter.sam_hq import attended_upscaling
@@ -350,32 +348,3 @@ def test_absent_transformers_names_the_extra(folders, monkeypatch: pytest.Monkey
     monkeypatch.setitem(__import__("sys").modules, "transformers", None)
     with pytest.raises(MissingExtraError, match=r"sanerf\[sam\]"):
         load_segmenter(f"sam:{folders['sam']}", CPU)
-
-
-def write_mask(path: Path, values: list[list[int]], mode: str = "L") -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.array(values, dtype=np.uint8)).convert(mode).save(path)
-
-
-def test_mask_files_follow_the_contract(tmp_path: Path):
-    write_mask(tmp_path / "cape" / "a.png", [[0, 127, 128, 255]])
-    write_mask(tmp_path / "cape" / "b.png", [[255], [0]], "RGB")
-    write_mask(tmp_path / "c.png", [[200]])
-    masks = load_view_masks(tmp_path, "cape", ["a", "b", "c"])
-    assert masks.keys() == {"a", "b"}
-    assert masks["a"].tolist() == [[False, False, True, True]]
-    assert masks["b"].tolist() == [[True], [False]]
-    assert load_view_masks(tmp_path, "cape", ["a", "c"], single_object=True).keys() == {"a"}
-    assert load_view_masks(tmp_path, "hat", ["a", "c"], single_object=True).keys() == {"c"}
-    (tmp_path / "cape" / "d.png").write_text("no picture")
-    Image.fromarray(np.full((2, 2), 40000, dtype=np.uint16)).save(tmp_path / "cape" / "e.png")
-    for directory, name, stem, words in (
-        (tmp_path / "nowhere", "cape", "a", "no masks folder"),
-        (tmp_path, "hat", "a", "no folder 'hat'"),
-        (tmp_path, "cape", "z", "no mask for any"),
-        (tmp_path, "cape", "d", "cannot be read"),
-        (tmp_path, "cape", "e", "8-bit"),
-    ):
-        with pytest.raises(UserError) as caught:
-            load_view_masks(directory, name, [stem])
-        assert words in one_sentence(caught.value)

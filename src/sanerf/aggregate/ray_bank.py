@@ -17,6 +17,7 @@ from sanerf.render.images import CHUNK, Renderer
 from sanerf.render.renderer import KeptSamples, keep_samples
 from sanerf.shapes import Bool, Float, Int64
 
+
 @dataclass(frozen=True)
 class Lattice:
     """The pixels of a view that have rays: every `stride`-th from `first_column` and `first_row`, row-major.
@@ -130,6 +131,4 @@ def build_ray_bank(
             on_progress(done, len(cameras))
     first_sample = F.pad(torch.cat(counts).cumsum(0), (1, 0))
     nothing = torch.ones(first_ray, 1, dtype=torch.bool, device=device)
-    return RayBank(
-        torch.cat(p_world), torch.cat(weights), first_sample, torch.cat(accumulation), nothing, lattices
-    )
+    return RayBank(torch.cat(p_world), torch.cat(weights), first_sample, torch.cat(accumulation), nothing, lattices)

@@ -5,13 +5,14 @@ truth than most. A view whose new mask still contradicts the field is left out, 
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from sanerf.aggregate.losses import mask_logits
-from sanerf.aggregate.ray_bank import RayBank
+from sanerf.aggregate.ray_bank import Lattice, RayBank
 from sanerf.aggregate.view_masks import ViewMask, ViewMasks
 from sanerf.fields.object import ObjectField
 from sanerf.geometry.cameras import Camera
@@ -27,8 +28,26 @@ LEAST_AREA = 1e-4
 _CHUNK = 65536
 
 
-def field_opinions(field: ObjectField, bank: RayBank) -> dict[int, Float[Tensor, "rows columns objects"]]:
-    """Identity probabilities (Eq. 7) at every view's lattice, background first."""
+@dataclass(frozen=True)
+class FieldOpinion:
+    """Identity probabilities (Eq. 7) at the lattice of one view, background first."""
+
+    lattice: Lattice
+    probability: Float[Tensor, "rows columns objects"]
+
+    def upsampled(self, identity: int, camera: Camera) -> Float[Tensor, "h w"]:
+        """One identity's probability in every pixel: bilinear between the lattice's pixels, constant beyond them."""
+        of, values = self.lattice, self.probability[..., identity]
+        # In units of the lattice, -1 and 1 being the outer edges of its first and last cell, as grid_sample wants it.
+        x = (torch.arange(camera.width) - of.first_column) / of.stride
+        y = (torch.arange(camera.height) - of.first_row) / of.stride
+        rows, columns = torch.meshgrid(2 * (y + 0.5) / of.rows - 1, 2 * (x + 0.5) / of.columns - 1, indexing="ij")
+        places = torch.stack([columns, rows], dim=-1)[None]
+        return F.grid_sample(values[None, None], places, padding_mode="border", align_corners=False)[0, 0]
+
+
+def field_opinions(field: ObjectField, bank: RayBank) -> dict[int, FieldOpinion]:
+    """What the object field renders at every view's lattice."""
     out = []
     with torch.no_grad():
         for rays in torch.arange(len(bank), device=bank.weights.device).split(_CHUNK):
@@ -36,13 +55,15 @@ def field_opinions(field: ObjectField, bank: RayBank) -> dict[int, Float[Tensor,
             composited = accumulate(field(kept.p_world), kept.weights, kept.ray_index, kept.rays)
             out.append(torch.softmax(mask_logits(composited, bank.accumulation[rays]), dim=1))
     flat = torch.cat(out).cpu()
-    return {view: flat[of.rays].reshape(of.rows, of.columns, -1) for view, of in bank.lattices.items()}
+    return {
+        view: FieldOpinion(of, flat[of.rays].reshape(of.rows, of.columns, -1)) for view, of in bank.lattices.items()
+    }
 
 
 def revise_masks(
     segmenter: Segmenter,
     features_of: Callable[[int], ImageFeatures],
-    opinions: dict[int, Float[Tensor, "rows columns objects"]],
+    opinions: dict[int, FieldOpinion],
     names: Sequence[str],
     cameras: dict[int, Camera],
     on_progress: Callable[[int, int], None] | None = None,
@@ -51,11 +72,11 @@ def revise_masks(
     out: ViewMasks = {}
     for done, (view, camera) in enumerate(cameras.items(), start=1):
         asked: list[tuple[str, Bool[Tensor, "h w"], ViewPrompts]] = []
-        identity = opinions[view].argmax(dim=-1)
+        identity = opinions[view].probability.argmax(dim=-1)
         for index, name in enumerate(names, start=1):
             if float((identity == index).float().mean()) < LEAST_AREA:
                 continue
-            opinion = _upsampled(opinions[view][..., index], camera)
+            opinion = opinions[view].upsampled(index, camera)
             if bool((opinion > 0.5).any()):
                 asked.append((name, opinion > 0.5, prompts_from_mask(opinion)))
         answers = segmenter.decode(features_of(view), [prompts for _, _, prompts in asked]) if asked else []
@@ -86,7 +107,3 @@ def nearest_hypothesis(
     ious = (masks & opinion).sum((1, 2)) / (masks | opinion).sum((1, 2)).clamp(min=1)
     best = int(ious.argmax())
     return answer.mask_logits[best], float(answer.predicted_iou[best]), float(ious[best])
-
-
-def _upsampled(values: Float[Tensor, "rows columns"], camera: Camera) -> Float[Tensor, "h w"]:
-    return F.interpolate(values[None, None], (camera.height, camera.width), mode="bilinear")[0, 0]

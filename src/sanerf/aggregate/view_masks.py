@@ -8,12 +8,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sanerf.data.images import load_mask
+from sanerf.data.mask_files import mask_paths
 from sanerf.data.scene import Scene
+from sanerf.errors import UserError
 from sanerf.geometry.cameras import Camera
 from sanerf.prompts.lift import LiftedPrompts, view_prompts
 from sanerf.render.images import Renderer
 from sanerf.segmenter.choose import choose_hypothesis
-from sanerf.segmenter.masks import load_view_masks
 from sanerf.segmenter.protocol import ImageFeatures, Segmenter
 from sanerf.shapes import Float
 
@@ -69,15 +71,26 @@ def decode_views(
 
 
 def masks_from_files(directory: Path, names: Sequence[str], scene: Scene, cameras: dict[int, Camera]) -> ViewMasks:
-    """Masks that any other tool wrote, brought to the run's resolution; a missing file is a view without a mask."""
-    stems = {view: scene.views[view].stem for view in cameras}
+    """Masks that any other tool wrote, brought to the run's resolution; a missing file is a view without a mask.
+
+    Files lie as `sanerf.data.mask_files` says. Raises UserError where the folder is missing, a file cannot be read, or
+    no view has a mask of an object.
+    """
+    if not directory.is_dir():
+        raise UserError(f"there is no masks folder {directory}")
     out: ViewMasks = {}
     for name in names:
-        masks = load_view_masks(directory, name, list(stems.values()), single_object=len(names) == 1)
-        for view, camera in cameras.items():
-            mask = masks.get(stems[view])
-            if mask is not None:
-                size = (camera.height, camera.width)
-                shrunk = F.interpolate(mask[None, None].float(), size, mode="area")[0, 0]
-                out.setdefault(view, {})[name] = ViewMask(shrunk, 1.0)
+        if len(names) > 1 and not (directory / name).is_dir():
+            raise UserError(f"{directory} has no folder {name!r} with the masks of that object")
+        paths = mask_paths(directory, name, scene, list(cameras), single_object=len(names) == 1)
+        if not paths:
+            example = f"{scene.output_stem(next(iter(cameras)))}.png" if cameras else "STEM.png"
+            raise UserError(
+                f"{directory} has no mask of {name!r} for any of the {len(cameras)} views; expected files like "
+                f"{Path(name, example)}"
+            )
+        for view, path in paths.items():
+            size = (cameras[view].height, cameras[view].width)
+            shrunk = F.interpolate(load_mask(path)[None, None].float(), size, mode="area")[0, 0]
+            out.setdefault(view, {})[name] = ViewMask(shrunk, 1.0)
     return out

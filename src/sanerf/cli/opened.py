@@ -21,8 +21,8 @@ class OpenedRun:
     segmentations: "list[Segmentation]"
 
 
-def open_trained(path: Path, options: CommonOptions) -> OpenedRun:
-    """Open a trained run on the device of `--device`. UserError where that cannot be done."""
+def open_trained(path: Path, options: CommonOptions, *, with_objects: bool = True) -> OpenedRun:
+    """Open a trained run on the device of `--device`, with what was segmented in it. UserError where that cannot be."""
     from sanerf.kernels.backend import kernels_for
     from sanerf.run.folder import load_renderer, open_run
     from sanerf.run.segmentation import load_segmentations
@@ -30,4 +30,5 @@ def open_trained(path: Path, options: CommonOptions) -> OpenedRun:
     run = open_run(path)
     device = open_device(options)
     kernels = kernels_for("auto", device)
-    return OpenedRun(run, load_renderer(run, kernels, device), load_segmentations(run, kernels, device))
+    segmentations = load_segmentations(run, kernels, device) if with_objects else []
+    return OpenedRun(run, load_renderer(run, kernels, device), segmentations)

@@ -29,7 +29,7 @@ class Segment(CommonOptions):
         from sanerf.run.segment_run import segment_run
 
         with progress_bars() as progress:
-            opened = open_trained(self.run_folder, self)
+            opened = open_trained(self.run_folder, self, with_objects=False)
             prompts = read_prompts(self.prompts)
             if not prompts.objects:
                 raise UserError(f"{self.prompts} has no objects")

@@ -22,15 +22,15 @@ def read_camera_path(path: Path, world_from_file: Similarity) -> list[Camera]:
     if missing:
         raise UserError(f"{path} has no {missing[0]!r}; a camera path needs w, h, fl_x, fl_y, cx, cy and frames")
     try:
-        size = int(content["w"]), int(content["h"])
-        intrinsics = tuple(float(content[key]) for key in ("fl_x", "fl_y", "cx", "cy"))
+        width, height = int(content["w"]), int(content["h"])
+        fx, fy, cx, cy = (float(content[key]) for key in ("fl_x", "fl_y", "cx", "cy"))
         matrices = [np.array(frame["transform_matrix"], dtype=np.float64) for frame in content["frames"]]
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path} is no camera path: {error!r}") from error
-    if not matrices or min(size) < 1 or any(matrix.shape != (4, 4) for matrix in matrices):
+    if not matrices or min(width, height) < 1 or any(matrix.shape != (4, 4) for matrix in matrices):
         raise UserError(f"{path} needs frames with 4 x 4 matrices and a size of at least one pixel")
     cameras = [
-        Camera(*size, *intrinsics, rigid_pose(matrix @ CV_FROM_GL, f"frame {i} of {path}"))
+        Camera(width, height, fx, fy, cx, cy, rigid_pose(matrix @ CV_FROM_GL, f"frame {i} of {path}"))
         for i, matrix in enumerate(matrices)
     ]
     return [world_from_file.apply_to_camera(camera) for camera in cameras]

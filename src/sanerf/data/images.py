@@ -39,7 +39,7 @@ class PictureHeader:
     def possible_sizes(self) -> tuple[tuple[int, int], ...]:
         """(width, height) as stored and, where EXIF turns it by a right angle, as turned."""
         stored = (self.width, self.height)
-        return (stored, stored[::-1]) if self.sideways else (stored,)
+        return (stored, (self.height, self.width)) if self.sideways else (stored,)
 
 
 @dataclass(frozen=True)
@@ -131,8 +131,7 @@ def has_real_alpha(paths: Sequence[Path]) -> bool:
     """Whether all pictures have an alpha channel and the first one's is not opaque everywhere."""
     if not paths or not all(picture_header(path).has_alpha for path in paths):
         return False
-    lowest, _ = _read(paths[0]).convert("RGBA").getchannel("A").getextrema()
-    return lowest < 255
+    return int(np.asarray(_read(paths[0]).convert("RGBA").getchannel("A")).min()) < 255
 
 
 def _upright(view: View) -> Image.Image:

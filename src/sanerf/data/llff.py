@@ -63,8 +63,9 @@ def _row_of_each_picture(pictures: Sequence[Path], row_count: int, root: Path) -
         names, rows = content.get("names"), content.get("rows_of_poses_bounds")
         if isinstance(names, list) and isinstance(rows, list) and len(names) == len(rows):
             row_of = dict(zip(names, rows, strict=True))
-            known = [row_of.get(path.stem) for path in pictures]
-            if all(isinstance(row, int) and 0 <= row < row_count for row in known):
+            found = [row_of.get(path.stem) for path in pictures]
+            known = [row for row in found if isinstance(row, int) and 0 <= row < row_count]
+            if len(known) == len(found):
                 return known
     raise UserError(
         f"{root / 'poses_bounds.npy'} has {row_count} poses but {pictures[0].parent} has {len(pictures)} pictures, so "

@@ -45,7 +45,11 @@ def read_transforms(root: Path) -> Capture:
     present, warnings = present_frames(frames, source)
     names = {frame.listed_path: relative_name(frame, folder) for frame in present}
     train, test = _own_split(content, names)
-    views = [View(names[frame.listed_path], frame.image_path, frame_camera(frame, source)) for frame in present]
+    views = [
+        View(names[frame.listed_path], frame.image_path, frame_camera(frame, source))
+        for frame in present
+        if frame.image_path is not None
+    ]
     return Capture(
         root=root,
         layout="transforms.json",

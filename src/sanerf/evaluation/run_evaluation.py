@@ -11,7 +11,8 @@ from torch import Tensor
 
 from sanerf.aggregate.view_masks import decode_view
 from sanerf.data.images import load_mask, load_split
-from sanerf.data.scene import View
+from sanerf.data.mask_files import mask_paths
+from sanerf.data.scene import Scene
 from sanerf.errors import UserError
 from sanerf.evaluation.masks import MaskCounts, count_masks
 from sanerf.evaluation.metrics import SquaredError, squared_error, ssim
@@ -25,16 +26,14 @@ from sanerf.shapes import Bool, Float
 
 @dataclass(frozen=True)
 class TrueMasks:
-    """Where the true masks lie: `directory`/NAME/STEM.png, or `directory`/STEM.png for the one object `single`."""
+    """Where the true masks lie, as `sanerf.data.mask_files` says; the object `single` needs no folder of its own."""
 
     directory: Path
     single: str | None = None
 
-    def path(self, name: str, view: View) -> Path | None:
-        """The mask file of an object in a view, None where there is none: the view is then not scored."""
-        folders = [self.directory / name] + ([self.directory] if self.single == name else [])
-        stems = [Path(view.name).with_suffix(".png"), Path(f"{view.stem}.png")]
-        return next((f / s for f in folders for s in stems if (f / s).is_file()), None)
+    def paths(self, name: str, scene: Scene, views: Sequence[int]) -> dict[int, Path]:
+        """The mask files of an object by view; a view without one is not scored."""
+        return mask_paths(self.directory, name, scene, views, single_object=self.single == name)
 
 
 @dataclass
@@ -95,6 +94,7 @@ def evaluate_run(
     """
     objects = {name: ObjectScore() for name in names}
     alone_scores = {name: ObjectScore() for name in names} if alone is not None else {}
+    paths = {name: true_masks.paths(name, run.scene, views) if true_masks is not None else {} for name in names}
     total, ssims = SquaredError(0.0, 0), []
     for index in views:
         pictures = load_split(run.scene, [index], run.config.downscale)
@@ -114,10 +114,9 @@ def evaluate_run(
             decoded = {n: (answers[n].probability > 0.5).cpu() if n in answers else nothing for n in names}
         true = {}
         for name in names:
-            path = true_masks.path(name, run.scene.views[index]) if true_masks is not None else None
-            if path is None:
+            if index not in paths[name]:
                 continue
-            true[name] = load_mask(path)
+            true[name] = load_mask(paths[name][index])
             _add(objects[name], index, rendered.mask(name, *true[name].shape), true[name], rgb, photo)
             if alone is not None:
                 _add(alone_scores[name], index, _resized(decoded[name], *true[name].shape), true[name], rgb, photo)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 from torch import Tensor
 
 from sanerf.errors import UserError
@@ -94,7 +94,7 @@ def isolated(
     """
     if len(points) <= neighbours:
         return np.zeros(len(points), dtype=bool)
-    mean_distance = cKDTree(points).query(points, k=neighbours + 1)[0][:, 1:].mean(axis=1)
+    mean_distance = KDTree(points).query(points, k=neighbours + 1)[0][:, 1:].mean(axis=1)
     return mean_distance > mean_distance.mean() + spread * mean_distance.std() + 1e-12
 
 
@@ -108,7 +108,7 @@ def facing_normals(
     count = min(_NORMAL_NEIGHBOURS, len(points))
     if count < 3:
         return towards / np.maximum(np.linalg.norm(towards, axis=1, keepdims=True), 1e-12)
-    tree = cKDTree(points)
+    tree = KDTree(points)
     normals = np.empty_like(points)
     for start in range(0, len(points), _CHUNK):
         chunk = slice(start, start + _CHUNK)

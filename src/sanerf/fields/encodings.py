@@ -1,5 +1,7 @@
 """Input encodings: the multi-resolution hash grid of positions and spherical harmonics of directions."""
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 
@@ -73,6 +75,6 @@ def seeded_linear(inputs: int, outputs: int, generator: torch.Generator) -> nn.L
 def seeded_mlp(widths: tuple[int, ...], generator: torch.Generator) -> nn.Sequential:
     """Linear layers of the given widths with ReLU between them."""
     layers: list[nn.Module] = []
-    for inputs, outputs in zip(widths[:-1], widths[1:], strict=True):
+    for inputs, outputs in pairwise(widths):
         layers += [seeded_linear(inputs, outputs, generator), nn.ReLU()]
     return nn.Sequential(*layers[:-1])

@@ -29,15 +29,30 @@ class ObjectConfig:
     """width of the hidden layer"""
 
 
+OUTSIDE = -20.0
+"""Logit, relative to the background's, of an object outside of its box."""
+
+
 class ObjectField(nn.Module):
-    """Identity logits at world positions: background first, then the objects."""
+    """Identity logits at world positions: background first, then the objects.
+
+    Each object lives in a box, `box_low` to `box_high` (objects without background, 3), at first all of space.
+    """
+
+    box_low: Tensor
+    box_high: Tensor
 
     def __init__(self, config: ObjectConfig, objects: int, kernels: Kernels, generator: torch.Generator):
         super().__init__()
         resolutions = geometric_resolutions(config.coarsest, config.finest, config.levels)
         self.grid = HashGrid(GridLevels(resolutions, 2**config.entries_log2), config.channels, kernels, generator)
         self.head = seeded_mlp((self.grid.width, config.hidden, objects), generator)
+        self.register_buffer("box_low", torch.full((objects - 1, 3), -torch.inf))
+        self.register_buffer("box_high", torch.full((objects - 1, 3), torch.inf))
 
     def forward(self, p_world: Float[Tensor, "points 3"]) -> Float[Tensor, "points objects"]:
         """Logits, before compositing and softmax (Eq. 7)."""
-        return self.head(self.grid(p_world))
+        logits = self.head(self.grid(p_world))
+        outside = ((p_world[:, None] < self.box_low) | (p_world[:, None] > self.box_high)).any(dim=2)
+        objects = torch.where(outside, logits[:, :1] + OUTSIDE, logits[:, 1:])
+        return torch.cat([logits[:, :1], objects], dim=1)

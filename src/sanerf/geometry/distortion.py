@@ -41,7 +41,7 @@ def fold_radius(coefficients: tuple[float, ...]) -> float:
     # With u = r^2, d/dr (r N / D) has the sign of N D + 2 u (N' D - N D').
     slope = numerator * denominator + 2 * u * (numerator.deriv() * denominator - numerator * denominator.deriv())
     roots = np.concatenate([slope.trim(1e-12).roots(), denominator.trim(1e-12).roots()])
-    real = roots.real[(abs(roots.imag) < 1e-9 * (1 + abs(roots))) & (roots.real > 0)]
+    real = roots.real[(np.abs(roots.imag) < 1e-9 * (1 + np.abs(roots))) & (roots.real > 0)]
     return math.sqrt(real.min()) if len(real) else math.inf
 
 

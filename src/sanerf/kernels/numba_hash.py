@@ -9,7 +9,6 @@ write the same row. Measured figures are in docs/benchmarks.md.
 from functools import cache
 from typing import no_type_check
 
-import numba
 import numpy as np
 import torch
 from numba import njit, prange
@@ -156,8 +155,3 @@ def hash_encode(
 ) -> Float[Tensor, "points features"]:
     """See `reference.hash_encode`; float32 on the CPU."""
     return _HashEncode.apply(p_world.detach().contiguous(), table, np.asarray(levels.resolutions, np.int64))  # pyright: ignore[reportReturnType]
-
-
-def set_threads(count: int) -> None:
-    """How many threads the numba kernels use; the default is all that the process may run on."""
-    numba.set_num_threads(max(1, min(count, numba.config.NUMBA_NUM_THREADS)))  # pyright: ignore[reportAttributeAccessIssue]

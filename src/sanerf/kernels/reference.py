@@ -73,7 +73,9 @@ def hash_encode(
         for corner in range(8):
             offset = torch.tensor([corner & 1, corner >> 1 & 1, corner >> 2 & 1], device=positions.device)
             weight = torch.where(offset.bool(), fraction, 1 - fraction).prod(-1, keepdim=True)
-            feature = feature + weight * table[level, _corner_rows(low + offset, resolution, levels.entries)]
+            rows = _corner_rows(low + offset, resolution, levels.entries)
+            # Not `table[level, rows]`: on the CPU its gradient's sums come in an order that changes from run to run.
+            feature = feature + weight * table[level].index_select(0, rows)
         out.append(feature)
     return torch.cat(out, dim=-1)
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from scipy import ndimage
 from torch import Tensor
 
@@ -15,7 +16,7 @@ from sanerf.data.scene import Scene
 from sanerf.errors import UserError
 from sanerf.geometry.cameras import Camera, Rays, camera_rays, inside_image, project
 from sanerf.prompts.file import ObjectPrompts
-from sanerf.prompts.project import lift_points, project_prompts
+from sanerf.prompts.project import LEAST_ACCUMULATION, lift_points, project_prompts
 from sanerf.render.images import Renderer
 from sanerf.render.renderer import median_distance
 from sanerf.segmenter.protocol import ViewPrompts
@@ -84,15 +85,26 @@ def lift_object(
         boxes[index] = to_run_pixels(scene, cameras, index, corners).reshape(4)
         alone = ViewPrompts(torch.zeros(0, 2), torch.zeros(0, dtype=torch.int64), boxes[index])
         inner = points_inside(mask_of_box(index, alone), count=3)
+        # They are ours, not the user's clicks: one on empty space, as through a handle, is passed over.
+        inner = inner[on_solid(renderer, cameras[index], inner)]
         if len(inner):
             points.append(_lift(renderer, cameras[index], inner, box.view))
             labels += [1] * len(inner)
+    if boxes and not points:
+        raise UserError(f"there is nothing solid in the box of the object {prompts.name!r}; give it a point inside")
     if not points:
         what = "only a text prompt, which comes with a later version" if prompts.text else "no usable prompt"
         raise UserError(f"the object {prompts.name!r} has {what}; give it a point or a box")
     if 1 not in labels:
         raise UserError(f"the object {prompts.name!r} has no point inside it (label 1)")
     return LiftedPrompts(prompts.name, torch.cat(points), torch.tensor(labels), boxes)
+
+
+def on_solid(renderer: Renderer, camera: Camera, xy: Float[Tensor, "points 2"]) -> Bool[Tensor, "points"]:
+    """Which pixels `lift_points` would not call empty space."""
+    _, accumulation = sparse_depth(renderer, camera, xy)
+    column, row = xy.long().unbind(-1)
+    return accumulation[row, column] >= LEAST_ACCUMULATION
 
 
 def to_run_pixels(
@@ -121,8 +133,8 @@ def view_prompts(lifted: LiftedPrompts, view: int, camera: Camera, renderer: Ren
 
 def points_inside(mask: Bool[Tensor, "h w"], count: int) -> Float[Tensor, "points 2"]:
     """Up to `count` spread-out pixels (x, y) deep inside a mask: the deepest first, then away from those chosen."""
-    depth = ndimage.distance_transform_edt(torch.nn.functional.pad(mask, (1, 1, 1, 1)).numpy())
-    remaining = torch.from_numpy(depth[1:-1, 1:-1]).float()
+    depth = torch.as_tensor(ndimage.distance_transform_edt(F.pad(mask, (1, 1, 1, 1)).numpy()))
+    remaining = depth[1:-1, 1:-1].float()
     out = []
     rows, columns = torch.meshgrid(torch.arange(mask.shape[0]), torch.arange(mask.shape[1]), indexing="ij")
     for _ in range(count):

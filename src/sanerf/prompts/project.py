@@ -14,7 +14,8 @@ from sanerf.errors import UserError
 from sanerf.geometry.cameras import Camera, camera_rays, inside_image, project
 from sanerf.shapes import Bool, Float
 
-_LEAST_ACCUMULATION = 0.5
+LEAST_ACCUMULATION = 0.5
+"""A ray that gathers less ends on empty space."""
 _AGREEMENT = 0.05
 
 
@@ -68,10 +69,10 @@ def lift_points(
     if bool(outside.any()):
         raise UserError(f"the click at {_show(xy[outside][0])} is outside of {view}")
     column, row = _pixels(camera, xy)
-    empty = ~(accumulation[row, column] >= _LEAST_ACCUMULATION)
+    empty = ~(accumulation[row, column] >= LEAST_ACCUMULATION)
     if bool(empty.any()):
         raise UserError(f"the click at {_show(xy[empty][0])} in {view} is on empty space")
-    solid = torch.where(accumulation >= _LEAST_ACCUMULATION, depth_z, torch.full_like(depth_z, torch.nan))
+    solid = torch.where(accumulation >= LEAST_ACCUMULATION, depth_z, torch.full_like(depth_z, torch.nan))
     padded = F.pad(solid, (1, 1, 1, 1), value=torch.nan)
     patches = torch.stack([padded[row + dy, column + dx] for dy in range(3) for dx in range(3)], dim=1)
     own = depth_z[row, column]

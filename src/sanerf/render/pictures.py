@@ -44,8 +44,8 @@ def overlay_mask(
     if contour:
         line = max(2, round(_diagonal(photo) / 350))
         # border_value 1: where the object runs off the picture there is no outline.
-        out[mask & ~binary_erosion(mask, iterations=line, border_value=1)] = colour
-        out[binary_dilation(mask, iterations=max(1, line // 2)) & ~mask] *= 0.35
+        out[mask & ~np.asarray(binary_erosion(mask, iterations=line, border_value=1), dtype=bool)] = colour
+        out[np.asarray(binary_dilation(mask, iterations=max(1, line // 2)), dtype=bool) & ~mask] *= 0.35
     return np.rint(out).astype(np.uint8)
 
 

@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 
 from sanerf.data.scene import Scene
 from sanerf.data.scene_json import scene_from_json, scene_to_json
-from sanerf.errors import UserError
+from sanerf.errors import UserError, on_one_line
 from sanerf.fields.radiance import RadianceField
 from sanerf.files import atomic_write, write_json
 from sanerf.kernels.backend import Kernels
@@ -121,12 +121,23 @@ def load_renderer(run: Run, kernels: Kernels, device: torch.device) -> Renderer:
         raise UserError(f"{run.path} is not trained to its end yet; run `sanerf train` with the same --out again")
     try:
         with safe_open(run.radiance, framework="pt") as file:
+            version = (file.metadata() or {}).get("format_version")
+            if version != str(FORMAT_VERSION):
+                raise UserError(
+                    f"{run.radiance} was written in run format {version}, this sanerf reads format {FORMAT_VERSION}; "
+                    "use the sanerf that wrote it or train again into another folder"
+                )
             tensors = {name: file.get_tensor(name).to(device) for name in file.keys()}  # noqa: SIM118 - no iterator
         field = RadianceField(run.config.radiance, kernels, torch.Generator()).to(device)
+        density_grid = tensors["density_grid"]
         field.load_state_dict({k.removeprefix("field."): v for k, v in tensors.items() if k.startswith("field.")})
-    except (OSError, RuntimeError, ValueError, SafetensorError) as error:
-        raise UserError(f"{run.radiance} cannot be read ({error}); train again into another folder") from error
+    except (OSError, RuntimeError, ValueError, KeyError, SafetensorError) as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError(
+            f"{run.radiance} cannot be read ({on_one_line(error)}); train again into another folder"
+        ) from error
     field.requires_grad_(False)
     unbounded = run.scene.far == float("inf")
     plan = sampling_plan(run.config, run.scene.near, run.scene.far, unbounded)
-    return Renderer(field, tensors["density_grid"], plan, kernels)
+    return Renderer(field, density_grid, plan, kernels)

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from sanerf.aggregate.extent import limit_to_extent
 from sanerf.aggregate.ray_bank import build_ray_bank, with_masks
 from sanerf.aggregate.revise import field_opinions, revise_masks
 from sanerf.aggregate.training import train_object_field
@@ -131,7 +132,9 @@ def segment_run(
         clock.stop("aggregate")
 
     fit(masks, "aggregate")
-    for revision in range(1, 1 + (config.revisions if decoder is not None else 0)):
+    # Masks from files are final: there is no decoder to ask again.
+    for revision in range(1, config.revisions + 1) if decoder is not None else ():
+        assert decoder is not None
         opinions = field_opinions(field, rays)
         clock.stop("aggregate")
         revised = revise_masks(
@@ -145,6 +148,8 @@ def segment_run(
                     revised.setdefault(view, {})[name] = of_view[name]
         masks = revised
         fit(masks, f"aggregate {revision + 1}")
+    limit_to_extent(field, rays)
+    clock.stop("aggregate")
     field.requires_grad_(False)
     record: dict[str, Any] = {"segmenter": segmenter, "seed": seed, "seconds": seconds}
     return save_segmentation(run, names, field, record, _stored_masks(run, masks)), seconds

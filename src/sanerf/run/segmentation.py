@@ -16,11 +16,12 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from sanerf.aggregate.losses import mask_logits
-from sanerf.errors import UserError
+from sanerf.errors import UserError, on_one_line
 from sanerf.fields.object import ObjectField
 from sanerf.files import atomic_folder, write_json, write_png
 from sanerf.geometry.cameras import Camera
@@ -63,7 +64,7 @@ def save_segmentation(
     run: Run, names: Sequence[str], field: ObjectField, record: dict[str, Any], decoded: dict[str, dict[str, Tensor]]
 ) -> Segmentation:
     """Write a new segmentation; `decoded` has bool masks by object name and view stem."""
-    numbers = [int(p.name) for p in run.segmentations.glob("[0-9][0-9][0-9]")]
+    numbers = [int(path.name) for path in _folders(run)]
     path = run.segmentations / f"{max(numbers, default=0) + 1:03d}"
     with atomic_folder(path) as folder:
         save_file({k: v.contiguous() for k, v in field.state_dict().items()}, folder / "object.safetensors")
@@ -72,8 +73,8 @@ def save_segmentation(
                 write_png(folder / "decoded" / name / f"{stem}.png", mask.cpu().numpy())
         document = {"format_version": FORMAT_VERSION, "names": list(names), **record}
         write_json(folder / "segmentation.json", document)
-    for older in sorted(run.segmentations.glob("[0-9][0-9][0-9]")):
-        if older != path and set(_read_record(older)["names"]) <= set(names):
+    for older in _folders(run):
+        if older != path and _is_taken_over(older, names):
             shutil.rmtree(older)
     return Segmentation(path, tuple(names), field, document)
 
@@ -81,17 +82,31 @@ def save_segmentation(
 def load_segmentations(run: Run, kernels: Kernels, device: torch.device) -> list[Segmentation]:
     """All segmentations of a run, newest first. UserError where one is damaged or of another version."""
     out = []
-    for path in sorted(run.segmentations.glob("[0-9][0-9][0-9]"), reverse=True):
+    for path in _folders(run):
         record = _read_record(path)
         names = tuple(record["names"])
         field = ObjectField(run.config.object, 1 + len(names), kernels, torch.Generator()).to(device)
         try:
             field.load_state_dict(load_file(path / "object.safetensors", device=str(device)))
-        except (OSError, RuntimeError, ValueError) as error:
-            raise UserError(f"{path} is damaged ({error}); delete the folder and segment again") from error
+        except (OSError, RuntimeError, ValueError, SafetensorError) as error:
+            raise UserError(f"{path} is damaged ({on_one_line(error)}); delete the folder and segment again") from error
         field.requires_grad_(False)
         out.append(Segmentation(path, names, field, record))
     return out
+
+
+def _folders(run: Run) -> list[Path]:
+    """The stored segmentations, newest first. There may be more than 999: each that is made takes the next number."""
+    numbered = [path for path in run.segmentations.glob("[0-9]*") if path.name.isdecimal()]
+    return sorted(numbered, key=lambda path: int(path.name), reverse=True)
+
+
+def _is_taken_over(path: Path, names: Sequence[str]) -> bool:
+    """Whether all names of a stored segmentation are among `names`. One that cannot be read is left for its reader."""
+    try:
+        return set(_read_record(path)["names"]) <= set(names)
+    except UserError:
+        return False
 
 
 def _read_record(path: Path) -> dict[str, Any]:

@@ -1,8 +1,11 @@
 """Training of the radiance field: draws rays, renders them, compares; checkpoints and resumes bit for bit."""
 
 import json
+import signal
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -117,29 +120,56 @@ def train(
     """Train to `config.steps`, or for `minutes` if that is sooner, from where the state stands.
 
     `on_step(step, steps, error, seconds)` is called after each step with the mean squared error and the training time
-    so far, earlier sittings included. A KeyboardInterrupt writes a checkpoint and goes on its way.
+    so far, earlier sittings included. Control-C waits for the step to end, writes a checkpoint and then raises its
+    KeyboardInterrupt.
     """
     began, saved = time.monotonic() - state.seconds, time.monotonic()
+    with _interrupt_held_back() as interrupted:
+        try:
+            while state.step < config.steps:
+                progress = state.step / config.steps
+                if minutes is not None:
+                    progress = max(progress, state.seconds / (60 * minutes))
+                    if progress >= 1:
+                        break
+                for group in state.optimizer.param_groups:
+                    group["lr"] = learning_rate(config, progress)
+                error = training_step(state, bank, plan, config)
+                state.step += 1
+                state.seconds = time.monotonic() - began
+                if on_step is not None:
+                    on_step(state.step, config.steps, error, state.seconds)
+                if time.monotonic() - saved > config.checkpoint_seconds:
+                    save_checkpoint(checkpoint, state)
+                    saved = time.monotonic()
+                if interrupted():
+                    raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            save_checkpoint(checkpoint, state)
+            raise
+
+
+@contextmanager
+def _interrupt_held_back() -> Iterator[Callable[[], bool]]:
+    """Within, Control-C only makes the given function true.
+
+    A KeyboardInterrupt in the middle of a step would leave a field that has learnt it and a count that has not, and
+    training would not go on from there as if nothing had happened.
+    """
+    came = False
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: came  # Control-C never comes to another thread.
+        return
+
+    def note(signal_number: int, frame: object) -> None:
+        nonlocal came
+        came = True
+
+    before = signal.signal(signal.SIGINT, note)
     try:
-        while state.step < config.steps:
-            progress = state.step / config.steps
-            if minutes is not None:
-                progress = max(progress, state.seconds / (60 * minutes))
-                if progress >= 1:
-                    break
-            for group in state.optimizer.param_groups:
-                group["lr"] = learning_rate(config, progress)
-            error = training_step(state, bank, plan, config)
-            state.step += 1
-            state.seconds = time.monotonic() - began
-            if on_step is not None:
-                on_step(state.step, config.steps, error, state.seconds)
-            if time.monotonic() - saved > config.checkpoint_seconds:
-                save_checkpoint(checkpoint, state)
-                saved = time.monotonic()
-    except KeyboardInterrupt:
-        save_checkpoint(checkpoint, state)
-        raise
+        yield lambda: came
+    finally:
+        signal.signal(signal.SIGINT, before if before is not None else signal.SIG_DFL)
 
 
 def save_checkpoint(path: Path, state: TrainingState) -> None:

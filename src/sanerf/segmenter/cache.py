@@ -78,7 +78,7 @@ class FeatureCache:
 
     def _key(self, image: UInt8[Tensor, "h w 3"]) -> str:
         digest = hashlib.sha256(f"{_FORMAT} {self._segmenter.fingerprint} {tuple(image.shape)} ".encode())
-        digest.update(memoryview(image.cpu().contiguous().reshape(-1).numpy()))
+        digest.update(image.cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()
 
     def _stored(self, image: UInt8[Tensor, "h w 3"]) -> ImageFeatures:
@@ -127,7 +127,7 @@ def _checksum(maps: dict[str, Tensor]) -> str:
     crc = 0
     for name in sorted(maps):
         crc = zlib.crc32(name.encode(), crc)
-        crc = zlib.crc32(memoryview(maps[name].reshape(-1).view(torch.uint8).numpy()), crc)
+        crc = zlib.crc32(maps[name].reshape(-1).view(torch.uint8).numpy().tobytes(), crc)
     return f"{crc:08x}"
 
 

@@ -10,7 +10,7 @@ def load_segmenter(spec: str, device: torch.device) -> Segmenter:
     """The segmenter of `mini`, `sam:PATH` or `sam-hq:PATH`, where PATH is a folder or a hub name.
 
     Raises UserError for anything else, MissingExtraError where an optional package is missing. `masks:DIR` is no
-    segmenter: `sanerf.segmenter.masks` reads that.
+    segmenter: `sanerf.aggregate.view_masks` reads that.
     """
     kind, colon, source = spec.partition(":")
     if spec == "mini":

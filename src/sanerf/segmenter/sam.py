@@ -4,7 +4,7 @@ One encode leaves one map, `image_embeddings` (channels, grid, grid). The decode
 """
 
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from functools import cache
 from typing import Any
 
 import torch
@@ -37,8 +37,12 @@ class SamSegmenter:
         self._model = model
         self._side = model.config.vision_config.image_size
 
-    @cached_property
+    @property
     def fingerprint(self) -> str:
+        return self._fingerprint()
+
+    @cache  # noqa: B019 - a segmenter lives as long as the process
+    def _fingerprint(self) -> str:
         return model_fingerprint(self._model, self.name)
 
     @torch.no_grad()

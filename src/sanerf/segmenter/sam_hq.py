@@ -8,7 +8,7 @@ them transformers would silently return other masks; here that is an error. A di
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cache
 from threading import Lock
 from typing import Any
 
@@ -39,8 +39,12 @@ class SamHqSegmenter:
         self._side = model.config.vision_config.image_size
         self._decoding = Lock()
 
-    @cached_property
+    @property
     def fingerprint(self) -> str:
+        return self._fingerprint()
+
+    @cache  # noqa: B019 - a segmenter lives as long as the process
+    def _fingerprint(self) -> str:
         return model_fingerprint(self._model, self.name)
 
     @torch.no_grad()

@@ -201,7 +201,8 @@ class PromptDecoder(nn.Module):
         f16, f8, f4 = maps["f16"], maps["f8"], maps["f4"]
         like = likeness(self.embed(f8), points, labels, 8)
         at16, at8, at4 = (
-            prompt_maps(points, labels, box, previous, s, tuple(m.shape[-2:])) for s, m in ((16, f16), (8, f8), (4, f4))
+            prompt_maps(points, labels, box, previous, s, (m.shape[-2], m.shape[-1]))
+            for s, m in ((16, f16), (8, f8), (4, f4))
         )
         x16 = f16 + self.prompt16(torch.cat([at16, F.max_pool2d(like, 2)], 1))
         tokens, codes, keep = self._tokens(f16, f8, points, labels, box, previous)

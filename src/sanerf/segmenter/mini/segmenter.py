@@ -59,7 +59,7 @@ class MiniSegmenter:
     def __init__(self, network: MiniNetwork, device: torch.device, long_side: int = LONG_SIDE):
         if long_side < SIDE_MULTIPLE:
             raise UserError(f"the long side must be at least {SIDE_MULTIPLE} pixels, not {long_side}")
-        self._network = network.to(device, memory_format=torch.channels_last).eval().requires_grad_(False)
+        self._network = network.to(device=device, memory_format=torch.channels_last).eval().requires_grad_(False)
         self._device, self.long_side = device, long_side
         self._fingerprint = _fingerprint(network, long_side)
 
@@ -91,7 +91,7 @@ class MiniSegmenter:
     ) -> list[MaskHypotheses]:
         rows, columns = network_size(features.height, features.width, self.long_side)
         scale = torch.tensor([columns / features.width, rows / features.height], device=self._device)
-        padded = tuple(4 * side for side in maps["f4"].shape[-2:])
+        padded = (4 * maps["f4"].shape[-2], 4 * maps["f4"].shape[-1])
         n, most = len(prompts), max(1, *(len(prompt.labels) for prompt in prompts))
         points = torch.zeros(n, most, 2, device=self._device)
         labels = torch.full((n, most), -1, dtype=torch.long, device=self._device)
