@@ -28,7 +28,7 @@ class Demo(CommonOptions):
         from sanerf.evaluation.demo_report import write_demo_report
         from sanerf.evaluation.run_evaluation import DecoderAlone, TrueMasks, evaluate_run, scores_to_json
         from sanerf.evaluation.run_report import ReportViews, scores_table
-        from sanerf.export.from_run import ObjectSource, export_mesh, export_points
+        from sanerf.export.from_run import ObjectSource, export_mesh, export_points, object_surfaces
         from sanerf.export.mesh_files import write_mesh
         from sanerf.export.points import write_points
         from sanerf.kernels.backend import kernels_for
@@ -76,13 +76,15 @@ class Demo(CommonOptions):
                 alone=alone,
                 on_view=on_view,
             )
-            for name in segmentation.names:
+            surfaces = object_surfaces(run, renderer, segmentation, segmentation.names, progress)
+            for done, (name, surface) in enumerate(surfaces.items(), start=1):
                 source = ObjectSource(run, renderer, segmentation, name)
-                write_points(self.out / "objects" / f"{name}.ply", export_points(source, progress))
-                write_mesh(self.out / "objects" / f"{name}.glb", export_mesh(source, progress, resolution=128))
+                write_points(self.out / "objects" / f"{name}.ply", export_points(source, surface))
+                write_mesh(self.out / "objects" / f"{name}.glb", export_mesh(source, surface, resolution=128))
+                progress("export", done, len(surfaces))
             seconds = {"train": trained, **stages, "total": time.monotonic() - began}
             report = self.out / "report.html"
-            write_demo_report(report, run, renderer, segmentation, prompts, scores, pictures, seconds)
+            write_demo_report(report, run, renderer, segmentation, prompts, surfaces, scores, pictures, seconds)
         seconds["total"] = time.monotonic() - began
         memory = peak_memory_gb()
         result = {

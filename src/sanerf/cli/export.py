@@ -31,9 +31,11 @@ class Export(CommonOptions):
         from sanerf.export.cutouts import write_masks
         from sanerf.export.from_run import (
             ObjectSource,
+            ObjectSurface,
             export_mesh,
             export_points,
             export_views,
+            object_surfaces,
             view_cutout,
             view_mask,
         )
@@ -47,6 +49,10 @@ class Export(CommonOptions):
             segmentation = find_object(opened.segmentations, self.name, opened.run)
             source = ObjectSource(opened.run, opened.renderer, segmentation, self.name)
             scene = opened.run.scene
+
+            def surface() -> ObjectSurface:
+                return object_surfaces(opened.run, opened.renderer, segmentation, [self.name], progress)[self.name]
+
             views = scene.split(self.views)
             if self.format == "masks":
                 pairs = (
@@ -60,11 +66,11 @@ class Export(CommonOptions):
                         write_png(folder / f"{scene.output_stem(i)}.png", view_cutout(source, i, rendered))
                 what = f"{len(views)} cut-outs in {self.out}"
             elif self.format == "points":
-                cloud = export_points(source, progress)
+                cloud = export_points(source, surface())
                 write_points(self.out, cloud)
                 what = f"{len(cloud)} points in {self.out}"
             else:
-                mesh = export_mesh(source, progress, self.resolution)
+                mesh = export_mesh(source, surface(), self.resolution)
                 write_mesh(self.out, mesh)
                 what = f"{len(mesh.vertices)} vertices and {len(mesh.faces)} faces in {self.out}"
         memory = peak_memory_gb()

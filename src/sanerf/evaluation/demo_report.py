@@ -9,7 +9,7 @@ from sanerf.evaluation.report import Figure, Section, Table, animation_data_uri,
 from sanerf.evaluation.run_evaluation import Scores
 from sanerf.evaluation.run_report import ReportViews, to_bytes, write_run_report
 from sanerf.export.cutouts import rgba_cutout
-from sanerf.export.from_run import ObjectSource, object_box, object_rays
+from sanerf.export.from_run import ObjectSource, ObjectSurface
 from sanerf.export.isolate import render_orbit
 from sanerf.prompts.file import ObjectPrompts, PromptSet
 from sanerf.render.images import Renderer
@@ -18,8 +18,8 @@ from sanerf.run.folder import Run
 from sanerf.run.segment_run import run_cameras
 from sanerf.run.segmentation import Segmentation, render_objects
 
-ORBIT_FRAMES = 20
-ORBIT_SIZE = 224
+ORBIT_FRAMES = 16
+ORBIT_SIZE = 160
 
 
 def write_demo_report(
@@ -28,6 +28,7 @@ def write_demo_report(
     renderer: Renderer,
     segmentation: Segmentation,
     prompts: PromptSet,
+    surfaces: dict[str, ObjectSurface],
     scores: Scores,
     pictures: ReportViews,
     seconds: dict[str, float],
@@ -36,7 +37,7 @@ def write_demo_report(
     objects = []
     for entry in prompts.objects:
         source = ObjectSource(run, renderer, segmentation, entry.name)
-        objects += _object_figures(source, entry)
+        objects += _object_figures(source, surfaces[entry.name], entry)
     stages = Table(("stage", "seconds"), tuple((stage, f"{value:.1f}") for stage, value in seconds.items()))
     sections = (
         Section(
@@ -61,7 +62,7 @@ def write_demo_report(
     )
 
 
-def _object_figures(source: ObjectSource, entry: ObjectPrompts) -> list[Figure]:
+def _object_figures(source: ObjectSource, surface: ObjectSurface, entry: ObjectPrompts) -> list[Figure]:
     run = source.run
     index = run.scene.view_index(entry.points_2d[0].view)
     view = run.scene.views[index]
@@ -71,8 +72,7 @@ def _object_figures(source: ObjectSource, entry: ObjectPrompts) -> list[Figure]:
     clicked = draw_clicks(photo, xy.numpy(), labels.numpy())
     rendered = render_objects(source.renderer, run_cameras(run)[index], [source.segmentation], run.background)
     cutout = rgba_cutout(photo, rendered.probability[entry.name].cpu().numpy(), crop_to_alpha=True)
-    rays, distances, _ = object_rays(source, lambda *_: None)
-    low, high = object_box(rays, distances, margin=0.05)
+    low, high = surface.box(margin=0.05)
     frames = [to_bytes(frame) for frame in render_orbit(source, low, high, ORBIT_SIZE, ORBIT_FRAMES)]
     count = sum(p.label == 1 for p in entry.points_2d)
     return [

@@ -1,7 +1,7 @@
 """An object of a run as points, mesh, masks or cut-outs, in the scene file's own frame or on the original photos."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -45,60 +45,68 @@ class ObjectSource:
         return render_objects(self.renderer, camera, [self.segmentation], self.run.background)
 
 
-def object_rays(
-    source: ObjectSource, progress: Progress
-) -> tuple[Rays, Float[Tensor, "rays"], Float[Tensor, "rays 3"]]:
-    """Rays of training views that show the object, where they end (distance) and their colours."""
-    scene = source.run.scene
-    step = max(1, len(scene.train) // POINT_VIEWS)
-    views = scene.train[::step]
-    parts: list[tuple[Rays, Tensor, Tensor]] = []
+@dataclass(frozen=True)
+class ObjectSurface:
+    """What the training views see of one object: rays that end on it, where they end, and their colours."""
+
+    rays: Rays
+    distances: Float[Tensor, "rays"]
+    colours: Float[Tensor, "rays 3"]
+
+    def box(self, margin: float) -> tuple[Float[Tensor, "3"], Float[Tensor, "3"]]:
+        """Corners of the box about the rays' ends, all but the outermost half per cent on each side, grown by `margin`
+        of its longest side."""
+        ends = self.rays.origins + self.distances[:, None] * self.rays.directions
+        ordered = ends.sort(dim=0).values
+        cut = int(0.005 * len(ends))
+        low, high = ordered[cut], ordered[len(ends) - 1 - cut]
+        grow = margin * (high - low).max() + 1e-3
+        return low - grow, high + grow
+
+
+def object_surfaces(
+    run: Run, renderer: Renderer, segmentation: Segmentation, names: Sequence[str], progress: Progress
+) -> dict[str, ObjectSurface]:
+    """The surfaces of some objects of a segmentation. UserError for one that no training view shows."""
+    scene = run.scene
+    views = scene.train[:: max(1, len(scene.train) // POINT_VIEWS)]
+    parts: dict[str, list[tuple[Rays, Tensor, Tensor]]] = {name: [] for name in names}
     for done, index in enumerate(views, start=1):
         camera = scene.views[index].camera
         shrink = max(1.0, max(camera.width, camera.height) / POINT_PICTURE_SIDE)
         camera = resized(camera, *downscaled_size(camera, shrink))
-        rendered = source.view(camera)
-        hit = (rendered.mask(source.name) & (rendered.image.accumulation.cpu() > 0.5)).reshape(-1)
-        rays = image_rays(camera)[hit]
-        parts.append(
-            (rays, rendered.image.distance.cpu().reshape(-1)[hit], rendered.image.rgb.cpu().reshape(-1, 3)[hit])
-        )
+        rendered = render_objects(renderer, camera, [segmentation], run.background)
+        rays, image = image_rays(camera), rendered.image
+        distances, colours = image.distance.cpu().reshape(-1), image.rgb.cpu().reshape(-1, 3)
+        for name in names:
+            hit = (rendered.mask(name) & (image.accumulation.cpu() > 0.5)).reshape(-1)
+            parts[name].append((rays[hit], distances[hit], colours[hit]))
         progress("surface", done, len(views))
-    rays = Rays(*(torch.cat([getattr(p[0], f) for p in parts]) for f in ("origins", "directions", "z_per_distance")))
-    if not len(rays):
-        raise UserError(f"the object {source.name!r} is in none of the training views, so there is nothing to export")
-    return rays, torch.cat([p[1] for p in parts]), torch.cat([p[2] for p in parts])
+    out = {}
+    for name, found in parts.items():
+        joined = Rays(*(torch.cat([getattr(rays, f.name) for rays, _, _ in found]) for f in fields(Rays)))
+        if not len(joined):
+            raise UserError(f"the object {name!r} is in none of the training views, so there is nothing to export")
+        out[name] = ObjectSurface(joined, torch.cat([d for _, d, _ in found]), torch.cat([c for _, _, c in found]))
+    return out
 
 
-def export_points(source: ObjectSource, progress: Progress) -> PointCloud:
+def export_points(source: ObjectSource, surface: ObjectSurface) -> PointCloud:
     """The object's visible surface as a cloud of about 300 voxels across, in the scene file's frame."""
-    rays, distances, colours = object_rays(source, progress)
-    low, high = object_box(rays, distances, margin=0.0)
+    low, high = surface.box(margin=0.0)
     voxel = float((high - low).max()) / 300
-    cloud = surface_points(rays, distances, colours=colours, probability=torch.ones(len(rays)), voxel=voxel)
+    certain = torch.ones(len(surface.rays))
+    cloud = surface_points(surface.rays, surface.distances, colours=surface.colours, probability=certain, voxel=voxel)
     return transform_points(cloud, source.run.scene.world_from_file.inverse())
 
 
-def object_box(
-    rays: Rays, distances: Float[Tensor, "rays"], margin: float
-) -> tuple[Float[Tensor, "3"], Float[Tensor, "3"]]:
-    """Corners of the box about the rays' ends, all but the outermost half per cent on each side, grown by `margin`."""
-    ends = rays.origins + distances[:, None] * rays.directions
-    if len(ends) > 1_000_000:
-        ends = ends[:: len(ends) // 1_000_000 + 1]
-    low, high = ends.quantile(0.005, dim=0), ends.quantile(0.995, dim=0)
-    grow = margin * (high - low).max() + 1e-3
-    return low - grow, high + grow
-
-
-def export_mesh(source: ObjectSource, progress: Progress, resolution: int = 192) -> Mesh:
+def export_mesh(source: ObjectSource, surface: ObjectSurface, resolution: int = 192) -> Mesh:
     """The object as a closed mesh with vertex colours, in the scene file's frame.
 
     The surface is where a cell's opacity, weighted with the probability that the cell is the object's, passes one
     half. What was never seen (bottoms, insides) follows the field's own guess.
     """
-    rays, distances, _ = object_rays(source, progress)
-    low, high = object_box(rays, distances, margin=0.05)
+    low, high = surface.box(margin=0.05)
     cell = float((high - low).max()) / resolution
     field, objects = source.renderer.field, source.segmentation.field
 
@@ -114,12 +122,10 @@ def export_mesh(source: ObjectSource, progress: Progress, resolution: int = 192)
             _, geometry = field.density(p_world)
             return field.colour(geometry, spherical_harmonics(-normals))
 
-    progress("mesh", 0, 1)
     mesh = mesh_from_function(occupancy, bounds_min=low, bounds_max=high, resolution=resolution, level=0.5, smooth=1.0)
     if not len(mesh.faces):
         raise UserError(f"the object {source.name!r} has no surface dense enough for a mesh")
     mesh = colour_vertices(keep_large_components(mesh), colour)
-    progress("mesh", 1, 1)
     return transform_mesh(mesh, source.run.scene.world_from_file.inverse())
 
 

@@ -33,13 +33,13 @@ class SamplingConfig:
 class TrainingConfig:
     """How the radiance field is trained."""
 
-    steps: int = 2500
+    steps: int = 3000
     """optimisation steps"""
     rays: int = 2048
     """rays a step"""
     learning_rate: float = 2e-2
     """Adam's step size at the start"""
-    final_learning_rate: float = 1e-3
+    final_learning_rate: float = 5e-4
     """Adam's step size at the end, reached exponentially"""
     distortion_weight: float = 2e-3
     """weight of the distortion loss, which pulls a ray's weights together"""

@@ -59,7 +59,7 @@ class MiniSegmenter:
     def __init__(self, network: MiniNetwork, device: torch.device, long_side: int = LONG_SIDE):
         if long_side < SIDE_MULTIPLE:
             raise UserError(f"the long side must be at least {SIDE_MULTIPLE} pixels, not {long_side}")
-        self._network = network.to(device=device, memory_format=torch.channels_last).eval().requires_grad_(False)
+        self._network = network.to(device=device, memory_format=torch.channels_last).eval().requires_grad_(False)  # pyright: ignore[reportCallIssue]
         self._device, self.long_side = device, long_side
         self._fingerprint = _fingerprint(network, long_side)
 
