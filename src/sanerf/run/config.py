@@ -33,7 +33,7 @@ class SamplingConfig:
 class TrainingConfig:
     """How the radiance field is trained."""
 
-    steps: int = 3000
+    steps: int = 3500
     """optimisation steps"""
     rays: int = 2048
     """rays a step"""
