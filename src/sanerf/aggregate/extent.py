@@ -4,15 +4,12 @@ Far from all of them a hash grid answers at random, and speckles of the objects 
 """
 
 import torch
-from torch import Tensor
 
 from sanerf.aggregate.ray_bank import RayBank
 from sanerf.fields.object import ObjectField
-from sanerf.shapes import Float
+from sanerf.geometry.boxes import trimmed_box
 
 _CHUNK = 1 << 18
-_OUTLIERS = 0.005
-"""Share of an object's samples that may lie outside of its box on each side along each axis."""
 _MARGIN = 0.1
 """The box is grown by this share of its longest side."""
 
@@ -30,12 +27,4 @@ def limit_to_extent(field: ObjectField, bank: RayBank) -> None:
     for k in range(len(field.box_low)):
         own = p_world[of_object == k]
         if len(own):
-            field.box_low[k], field.box_high[k] = _box(own)
-
-
-def _box(points: Float[Tensor, "points 3"]) -> tuple[Float[Tensor, "3"], Float[Tensor, "3"]]:
-    ordered = points.sort(dim=0).values
-    cut = int(_OUTLIERS * len(points))
-    low, high = ordered[cut], ordered[len(points) - 1 - cut]
-    grow = _MARGIN * (high - low).max()
-    return low - grow, high + grow
+            field.box_low[k], field.box_high[k] = trimmed_box(own, _MARGIN)

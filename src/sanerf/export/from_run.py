@@ -1,6 +1,6 @@
 """An object of a run as points, mesh, masks or cut-outs, in the scene file's own frame or on the original photos."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -13,9 +13,11 @@ from sanerf.export.cutouts import rgba_cutout
 from sanerf.export.mesh import Mesh, colour_vertices, keep_large_components, mesh_from_function, transform_mesh
 from sanerf.export.points import PointCloud, surface_points, transform_points
 from sanerf.fields.encodings import spherical_harmonics
+from sanerf.geometry.boxes import trimmed_box
 from sanerf.geometry.cameras import Camera, Rays, image_rays, resized
 from sanerf.render.images import Renderer
 from sanerf.run.folder import Run
+from sanerf.run.segment_run import Progress
 from sanerf.run.segmentation import RenderedObjects, Segmentation, render_objects
 from sanerf.shapes import Bool, Float, UInt8
 
@@ -23,8 +25,6 @@ POINT_VIEWS = 24
 """Views, evenly spread over the training views, whose pixels become surface points."""
 POINT_PICTURE_SIDE = 320
 """Longer side of the pictures that are rendered for surface points."""
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -54,14 +54,9 @@ class ObjectSurface:
     colours: Float[Tensor, "rays 3"]
 
     def box(self, margin: float) -> tuple[Float[Tensor, "3"], Float[Tensor, "3"]]:
-        """Corners of the box about the rays' ends, all but the outermost half per cent on each side, grown by `margin`
-        of its longest side."""
-        ends = self.rays.origins + self.distances[:, None] * self.rays.directions
-        ordered = ends.sort(dim=0).values
-        cut = int(0.005 * len(ends))
-        low, high = ordered[cut], ordered[len(ends) - 1 - cut]
-        grow = margin * (high - low).max() + 1e-3
-        return low - grow, high + grow
+        """`trimmed_box` of the rays' ends, with a thousandth of the world's unit more for objects without thickness."""
+        low, high = trimmed_box(self.rays.origins + self.distances[:, None] * self.rays.directions, margin)
+        return low - 1e-3, high + 1e-3
 
 
 def object_surfaces(

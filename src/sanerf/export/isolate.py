@@ -16,11 +16,13 @@ from sanerf.shapes import Float, Float64
 
 
 class IsolatedField(RadianceField):
-    """A radiance field whose density is kept where one object is the most probable identity, and zero elsewhere."""
+    """A radiance field whose density is kept where one object is the most probable identity inside a box, and zero
+    elsewhere: far from every mask the object field only guesses."""
 
-    def __init__(self, radiance: RadianceField, objects: ObjectField, index: int):
+    def __init__(self, radiance: RadianceField, objects: ObjectField, index: int, low: Tensor, high: Tensor):
         nn.Module.__init__(self)
         self._radiance, self._objects, self._index = radiance, objects, index
+        self._low, self._high = low, high
 
     def density(self, p_world: Tensor) -> tuple[Tensor, Tensor]:
         density, geometry = self._radiance.density(p_world)
@@ -31,13 +33,14 @@ class IsolatedField(RadianceField):
 
     def inside(self, p_world: Float[Tensor, "points 3"]) -> Float[Tensor, "points"]:
         """1 where the object is, 0 elsewhere."""
-        return (self._objects(p_world).argmax(dim=1) == self._index).float()
+        in_box = ((p_world >= self._low) & (p_world <= self._high)).all(dim=1)
+        return ((self._objects(p_world).argmax(dim=1) == self._index) & in_box).float()
 
 
 def isolated_renderer(source: ObjectSource, low: Float[Tensor, "3"], high: Float[Tensor, "3"]) -> Renderer:
     """A renderer of the object alone, cut to the box from `low` to `high`; its density grid knows of nothing else."""
     renderer = source.renderer
-    field = IsolatedField(renderer.field, source.segmentation.field, source.index)
+    field = IsolatedField(renderer.field, source.segmentation.field, source.index, low, high)
     grid = renderer.density_grid
     side = grid.shape[0]
     occupied = (grid > 1e-2).nonzero()
@@ -47,19 +50,7 @@ def isolated_renderer(source: ObjectSource, low: Float[Tensor, "3"], high: Float
     isolated = torch.zeros_like(grid)
     kept = occupied[near]
     isolated[kept[:, 0], kept[:, 1], kept[:, 2]] = grid[kept[:, 0], kept[:, 1], kept[:, 2]]
-    return Renderer(_Boxed(field, low, high), isolated, renderer.plan, renderer.kernels)
-
-
-class _Boxed(IsolatedField):
-    """An isolated field cut to a box: far from every mask the object field only guesses."""
-
-    def __init__(self, field: IsolatedField, low: Tensor, high: Tensor):
-        super().__init__(field._radiance, field._objects, field._index)
-        self._low, self._high = low, high
-
-    def inside(self, p_world: Float[Tensor, "points 3"]) -> Float[Tensor, "points"]:
-        in_box = ((p_world >= self._low) & (p_world <= self._high)).all(dim=1)
-        return super().inside(p_world) * in_box
+    return Renderer(field, isolated, renderer.plan, renderer.kernels)
 
 
 def orbit_cameras(
