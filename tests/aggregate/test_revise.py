@@ -8,7 +8,15 @@ from torch import Tensor
 
 from analytic_scene import camera_at, numba_kernels, stage_renderer
 from sanerf.aggregate.ray_bank import Lattice, build_ray_bank
-from sanerf.aggregate.revise import FieldOpinion, field_opinions, nearest_hypothesis, prompts_from_mask, revise_masks
+from sanerf.aggregate.revise import (
+    FieldOpinion,
+    field_opinions,
+    fit_and_revise,
+    nearest_hypothesis,
+    prompts_from_mask,
+    revise_masks,
+)
+from sanerf.aggregate.view_masks import ViewMask
 from sanerf.fields.object import ObjectConfig, ObjectField
 from sanerf.render.images import render_image
 from sanerf.segmenter.protocol import ImageFeatures, MaskHypotheses
@@ -165,3 +173,47 @@ def test_a_fields_opinions_are_what_it_renders():
         )
         torch.testing.assert_close(found[view].probability.reshape(-1, 3), expected, rtol=0, atol=1e-4)
         assert float(expected.std(dim=0).min()) > 0.01
+
+
+class ConstantField(ObjectField):
+    """Everywhere logit 0 for the background and `logit` for the one object."""
+
+    def __init__(self):
+        torch.nn.Module.__init__(self)
+        self.logit = 0.0
+
+    def forward(self, p_world):
+        return torch.tensor([0.0, self.logit]).expand(len(p_world), 2)
+
+
+def test_each_revision_asks_about_the_field_just_fitted_and_fits_it_to_the_answers():
+    """A "fit" adds 3 to the object's logit, so that on a surface its probability is the sigmoid of 3, then of 6."""
+    cameras = {2: camera_at(0.0, 0.0, size=6), 4: camera_at(0.3, 0.1, size=6)}
+    bank = build_ray_bank(
+        cameras, stage_renderer(), total_rays=72, weight_threshold=0.0, generator=torch.Generator().manual_seed(0)
+    )
+    field = ConstantField()
+    whole = {"thing": ViewMask(torch.ones(6, 6), 0.9)}
+    answers = [{4: whole}, {2: whole, 4: whole}]
+    fits, asked = [], []
+
+    def fit(masked, revision):
+        field.logit += 3.0
+        fits.append((revision, [view for view, of in bank.lattices.items() if not masked.possible[of.rays].all()]))
+
+    def ask_again(opinions):
+        asked.append([float(opinion.probability[3, 3, 1]) for opinion in opinions.values()])
+        return answers[len(asked) - 1]
+
+    def run(revisions: int):
+        return fit_and_revise(
+            field, bank, masks={2: whole}, names=["thing"], revisions=revisions, fit=fit, ask_again=ask_again
+        )
+
+    assert run(2) is answers[1]
+    assert fits == [(0, [2]), (1, [4]), (2, [2, 4])]
+    sigmoids = [[1 / (1 + math.exp(-logit))] * 2 for logit in (3.0, 6.0)]
+    torch.testing.assert_close(torch.tensor(asked), torch.tensor(sigmoids), rtol=0, atol=1e-3)
+    fits.clear()
+    assert run(0) == {2: whole}
+    assert fits == [(0, [2])] and len(asked) == 2

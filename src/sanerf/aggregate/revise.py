@@ -1,7 +1,8 @@
 """Second opinions: what the object field renders in a view prompts the decoder again (box, mask and a point inside).
 
 The first masks come from a few clicks each and differ from view to view; the field fused from them is closer to the
-truth than most. A view whose new mask still contradicts the field is left out, so that it cannot poison it.
+truth than most. A view whose new mask still contradicts the field is left out, so that it cannot poison it. The field
+is then fitted anew: `fit_and_revise` is the loop, the rest are its steps.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sanerf.aggregate.losses import mask_logits
-from sanerf.aggregate.ray_bank import Lattice, RayBank
+from sanerf.aggregate.ray_bank import Lattice, RayBank, with_masks
 from sanerf.aggregate.view_masks import ViewMask, ViewMasks
 from sanerf.fields.object import ObjectField
 from sanerf.geometry.cameras import Camera
@@ -44,6 +45,37 @@ class FieldOpinion:
         rows, columns = torch.meshgrid(2 * (y + 0.5) / of.rows - 1, 2 * (x + 0.5) / of.columns - 1, indexing="ij")
         places = torch.stack([columns, rows], dim=-1)[None]
         return F.grid_sample(values[None, None], places, padding_mode="border", align_corners=False)[0, 0]
+
+
+def fit_and_revise(
+    field: ObjectField,
+    bank: RayBank,
+    *,
+    masks: ViewMasks,
+    names: Sequence[str],
+    revisions: int,
+    fit: Callable[[RayBank, int], None],
+    ask_again: Callable[[dict[int, FieldOpinion]], ViewMasks],
+) -> ViewMasks:
+    """Fit the field to the masks, let it prompt the decoder again and fit it to the answers, `revisions` times.
+
+    `fit(bank, revision)` trains `field` on a bank with masks, at first as revision 0; `ask_again(opinions)` is
+    `revise_masks` with a decoder behind it. Gives the masks of the last fit.
+    """
+    fit(with_masks(bank, masks, names), 0)
+    for revision in range(1, revisions + 1):
+        masks = with_lost_objects(ask_again(field_opinions(field, bank)), masks)
+        fit(with_masks(bank, masks, names), revision)
+    return masks
+
+
+def with_lost_objects(revised: ViewMasks, before: ViewMasks) -> ViewMasks:
+    """The revised masks; an object that the field and the decoder cannot agree on anywhere keeps those of before."""
+    for view, of_view in before.items():
+        for name in of_view:
+            if not any(name in of_other for of_other in revised.values()):
+                revised.setdefault(view, {})[name] = of_view[name]
+    return revised
 
 
 def field_opinions(field: ObjectField, bank: RayBank) -> dict[int, FieldOpinion]:

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 
 from sanerf.aggregate.extent import limit_to_extent
-from sanerf.aggregate.ray_bank import build_ray_bank, with_masks
-from sanerf.aggregate.revise import field_opinions, revise_masks
+from sanerf.aggregate.ray_bank import RayBank, build_ray_bank
+from sanerf.aggregate.revise import FieldOpinion, fit_and_revise, revise_masks
 from sanerf.aggregate.training import train_object_field
 from sanerf.aggregate.view_masks import ViewMasks, decode_views, masks_from_files
 from sanerf.data.images import downscaled_size, load_image
@@ -38,6 +38,12 @@ def run_cameras(run: Run) -> list[Camera]:
     """All views' cameras at the run's resolution."""
     sizes = [downscaled_size(view.camera, run.config.downscale) for view in run.scene.views]
     return [resized(view.camera, *size) for view, size in zip(run.scene.views, sizes, strict=True)]
+
+
+def training_cameras(run: Run) -> dict[int, Camera]:
+    """The training views' cameras at the run's resolution, by view index."""
+    cameras = run_cameras(run)
+    return {view: cameras[view] for view in run.scene.train}
 
 
 def run_image(run: Run, view: int) -> UInt8[torch.Tensor, "h w 3"]:
@@ -86,85 +92,103 @@ def segment_run(
     """
     check_prompts(prompts, run.scene)
     names = [entry.name for entry in prompts.objects]
-    cameras = run_cameras(run)
-    training = {view: cameras[view] for view in run.scene.train}
-    device = renderer.density_grid.device
-    config = run.config.aggregate
-    seconds = {"encode": 0.0, "decode": 0.0, "aggregate": 0.0}
-    clock = _Clock(seconds)
-    decoder = None
+    stages = _Stages(progress)
     if segmenter.startswith(MASKS_PREFIX):
-        masks = masks_from_files(Path(segmenter.removeprefix(MASKS_PREFIX)), names, run.scene, training)
+        folder = Path(segmenter.removeprefix(MASKS_PREFIX))
+        decoder, masks = None, masks_from_files(folder, names, run.scene, training_cameras(run))
     else:
-        decoder = open_decoder(run, segmenter, device)
-        progress("encode", 0, len(training))
-        images = (run_image(run, view) for view in training)
-        decoder.cache.encode_all(images, lambda done: progress("encode", done, len(training)))
-        clock.stop("encode")
-        lifted = lift_prompts(prompts, decoder, cameras, renderer)
-        masks = decode_views(
-            decoder.segmenter, decoder.features, lifted, training, renderer, lambda d, n: progress("decode", d, n)
-        )
+        decoder = open_decoder(run, segmenter, renderer.density_grid.device)
+        masks = _decode_prompts(decoder, prompts, renderer, stages)
     _check_masks(masks, names)
-    clock.stop("decode")
+    stages.end("decode")
+    field, masks = _aggregate(run, renderer, names=names, masks=masks, decoder=decoder, seed=seed, stages=stages)
+    record: dict[str, Any] = {"segmenter": segmenter, "seed": seed, "seconds": stages.seconds}
+    return save_segmentation(run, names, field, record, _stored_masks(run, masks)), stages.seconds
 
+
+class _Stages:
+    """The seconds of each stage so far, and who is told how far an activity has come."""
+
+    def __init__(self, progress: Progress):
+        self.seconds = {"encode": 0.0, "decode": 0.0, "aggregate": 0.0}
+        self._progress, self._last = progress, time.monotonic()
+
+    def end(self, stage: str) -> None:
+        """Add the time since the last end to a stage."""
+        now = time.monotonic()
+        self.seconds[stage] += now - self._last
+        self._last = now
+
+    def listener(self, activity: str) -> Callable[[int, int], None]:
+        """Passes on how much of an activity is done, and how much there is."""
+        return lambda done, total: self._progress(activity, done, total)
+
+
+def _decode_prompts(decoder: Decoder, prompts: PromptSet, renderer: Renderer, stages: _Stages) -> ViewMasks:
+    """The masks of all objects in the training views where their prompts are seen; every view is encoded first."""
+    training = training_cameras(decoder.run)
+    on_encoded = stages.listener("encode")
+    on_encoded(0, len(training))
+    images = (run_image(decoder.run, view) for view in training)
+    decoder.cache.encode_all(images, lambda done: on_encoded(done, len(training)))
+    stages.end("encode")
+    lifted = lift_prompts(prompts, decoder, run_cameras(decoder.run), renderer)
+    return decode_views(
+        decoder.segmenter, decoder.features, lifted, training, renderer, on_progress=stages.listener("decode")
+    )
+
+
+def _aggregate(
+    run: Run,
+    renderer: Renderer,
+    *,
+    names: list[str],
+    masks: ViewMasks,
+    decoder: Decoder | None,
+    seed: int,
+    stages: _Stages,
+) -> tuple[ObjectField, ViewMasks]:
+    """The object field of some masks, revised by the decoder if there is one, and the masks it was fitted to last."""
+    config, cameras = run.config.aggregate, training_cameras(run)
     generator = torch.Generator().manual_seed(seed)
     rays = build_ray_bank(
-        training,
+        cameras,
         renderer,
         total_rays=config.total_rays,
         weight_threshold=config.weight_threshold,
         generator=generator,
-        on_progress=lambda done, total: progress("sample", done, total),
+        on_progress=stages.listener("sample"),
     )
-    field = ObjectField(run.config.object, 1 + len(names), renderer.kernels, generator).to(device)
+    field = ObjectField(run.config.object, 1 + len(names), renderer.kernels, generator).to(renderer.density_grid.device)
 
-    def fit(masks: ViewMasks, activity: str) -> None:
+    def fit(masked: RayBank, revision: int) -> None:
+        on_step = stages.listener("aggregate" if revision == 0 else f"aggregate {revision + 1}")
         train_object_field(
             field,
-            with_masks(rays, masks, names),
+            masked,
             steps=config.steps,
             rays=config.rays,
             learning_rate=config.learning_rate,
             generator=generator,
-            on_step=lambda step, steps, loss: progress(activity, step, steps),
+            on_step=lambda step, steps, loss: on_step(step, steps),
         )
-        clock.stop("aggregate")
+        stages.end("aggregate")
 
-    fit(masks, "aggregate")
-    # Masks from files are final: there is no decoder to ask again.
-    for revision in range(1, config.revisions + 1) if decoder is not None else ():
+    def ask_again(opinions: dict[int, FieldOpinion]) -> ViewMasks:
         assert decoder is not None
-        opinions = field_opinions(field, rays)
-        clock.stop("aggregate")
+        stages.end("aggregate")
         revised = revise_masks(
-            decoder.segmenter, decoder.features, opinions, names, training, lambda d, n: progress("revise", d, n)
+            decoder.segmenter, decoder.features, opinions, names, cameras, on_progress=stages.listener("revise")
         )
-        clock.stop("decode")
-        # An object that the field and the decoder cannot agree on anywhere keeps its first masks.
-        for view, of_view in masks.items():
-            for name in of_view:
-                if not any(name in of_other for of_other in revised.values()):
-                    revised.setdefault(view, {})[name] = of_view[name]
-        masks = revised
-        fit(masks, f"aggregate {revision + 1}")
+        stages.end("decode")
+        return revised
+
+    # Masks from files are final: there is no decoder to ask again.
+    revisions = config.revisions if decoder is not None else 0
+    masks = fit_and_revise(field, rays, masks=masks, names=names, revisions=revisions, fit=fit, ask_again=ask_again)
     limit_to_extent(field, rays)
-    clock.stop("aggregate")
-    field.requires_grad_(False)
-    record: dict[str, Any] = {"segmenter": segmenter, "seed": seed, "seconds": seconds}
-    return save_segmentation(run, names, field, record, _stored_masks(run, masks)), seconds
-
-
-class _Clock:
-    """Adds the time since the last stop to a named stage."""
-
-    def __init__(self, seconds: dict[str, float]):
-        self._seconds, self._last = seconds, time.monotonic()
-
-    def stop(self, stage: str) -> None:
-        now = time.monotonic()
-        self._seconds[stage] += now - self._last
-        self._last = now
+    stages.end("aggregate")
+    return field.requires_grad_(False), masks
 
 
 def _check_masks(masks: ViewMasks, names: list[str]) -> None:
