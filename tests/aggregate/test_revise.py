@@ -15,6 +15,7 @@ from sanerf.aggregate.revise import (
     nearest_hypothesis,
     prompts_from_mask,
     revise_masks,
+    with_lost_objects,
 )
 from sanerf.aggregate.view_masks import ViewMask
 from sanerf.fields.object import ObjectConfig, ObjectField
@@ -210,10 +211,20 @@ def test_each_revision_asks_about_the_field_just_fitted_and_fits_it_to_the_answe
             field, bank, masks={2: whole}, names=["thing"], revisions=revisions, fit=fit, ask_again=ask_again
         )
 
-    assert run(2) is answers[1]
+    assert run(2) == answers[1]
     assert fits == [(0, [2]), (1, [4]), (2, [2, 4])]
     sigmoids = [[1 / (1 + math.exp(-logit))] * 2 for logit in (3.0, 6.0)]
     torch.testing.assert_close(torch.tensor(asked), torch.tensor(sigmoids), rtol=0, atol=1e-3)
     fits.clear()
     assert run(0) == {2: whole}
     assert fits == [(0, [2])] and len(asked) == 2
+
+
+def test_an_object_that_is_lost_everywhere_keeps_its_masks_in_all_views():
+    old, new = ViewMask(torch.zeros(2, 2), 0.1), ViewMask(torch.ones(2, 2), 0.9)
+    before = {3: {"cup": old, "hat": old}, 5: {"hat": old}, 8: {"cup": old, "hat": old}}
+    found = with_lost_objects({5: {"cup": new}, 8: {"cup": new}}, before)
+    assert found == {3: {"hat": old}, 5: {"cup": new, "hat": old}, 8: {"cup": new, "hat": old}}
+    assert with_lost_objects({}, before) == before
+    agreed = {8: {"cup": new, "hat": new}}
+    assert with_lost_objects(agreed, before) == agreed

@@ -70,12 +70,14 @@ def fit_and_revise(
 
 
 def with_lost_objects(revised: ViewMasks, before: ViewMasks) -> ViewMasks:
-    """The revised masks; an object that the field and the decoder cannot agree on anywhere keeps those of before."""
+    """The revised masks; an object that the field and the decoder agree on in no view keeps all those of before."""
+    found = {name for of_view in revised.values() for name in of_view}
+    out = {view: dict(of_view) for view, of_view in revised.items()}
     for view, of_view in before.items():
-        for name in of_view:
-            if not any(name in of_other for of_other in revised.values()):
-                revised.setdefault(view, {})[name] = of_view[name]
-    return revised
+        lost = {name: mask for name, mask in of_view.items() if name not in found}
+        if lost:
+            out.setdefault(view, {}).update(lost)
+    return out
 
 
 def field_opinions(field: ObjectField, bank: RayBank) -> dict[int, FieldOpinion]:
