@@ -1,0 +1,83 @@
+"""The stage of `analytic_scene` as files on disk: a scene of ten tiny pictures, true masks, prompts, run settings."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from analytic_scene import camera_at, cast, picture
+from sanerf.fields.object import ObjectConfig
+from sanerf.fields.radiance import RadianceConfig
+from sanerf.geometry.cameras import Camera
+from sanerf.run.config import AggregateConfig, RunConfig, SamplingConfig, TrainingConfig
+
+WIDTH, HEIGHT = 32, 24
+VIEWS = [(0.1, 0.1), (-0.5, 0.0), (0.5, 0.0), (0.0, -0.5), (0.0, 0.5), (-0.4, 0.4), (0.4, -0.4), (0.45, 0.4),
+         (-0.2, 0.2), (0.3, 0.0)]  # fmt: skip
+TEST = ("0", "8")
+CONFIG = RunConfig(
+    radiance=RadianceConfig(levels=4, entries_log2=12, coarsest=8, finest=32, hidden=16, geometry=7),
+    sampling=SamplingConfig(bins=64, samples=32, grid_side=32, opacity_cap=0.2, uniform=0.2),
+    training=TrainingConfig(steps=150, rays=256, learning_rate=3e-2),
+    object=ObjectConfig(levels=4, entries_log2=12, coarsest=8, finest=64, hidden=16),
+    aggregate=AggregateConfig(steps=60, revisions=1, rays=1024, learning_rate=2e-2),
+)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The folders that all tests share; none of them changes the trained run but the fixture `segmented`."""
+
+    root: Path
+
+    scene = property(lambda self: self.root / "scene")
+    masks = property(lambda self: self.root / "masks")
+    prompts = property(lambda self: self.root / "prompts.json")
+    run = property(lambda self: self.root / "run")
+
+
+def stage_camera(x: float, y: float) -> Camera:
+    square = camera_at(x, y, towards=(0.0, 0.0, 0.2))
+    return Camera(WIDTH, HEIGHT, 32.0, 32.0, WIDTH / 2, HEIGHT / 2, square.world_from_cam)
+
+
+def write_scene(root: Path, frames: int = len(VIEWS)) -> Path:
+    """The stage as `transforms.json` and cut-out pictures; world units are the file's, doubled."""
+    (root / "images").mkdir(parents=True)
+    listed = []
+    for i, xy in enumerate(VIEWS[:frames]):
+        camera = stage_camera(*xy)
+        rgb, alpha = picture(camera)
+        Image.fromarray(torch.cat([rgb, alpha[..., None]], dim=-1).numpy()).save(root / "images" / f"{i}.png")
+        pose = camera.world_from_cam.numpy() @ np.diag([1.0, -1.0, -1.0, 1.0])
+        pose[:3, 3] *= 2
+        listed.append({"file_path": f"images/{i}.png", "transform_matrix": pose.tolist()})
+    numbers = {"w": WIDTH, "h": HEIGHT, "fl_x": 32.0, "fl_y": 32.0, "cx": WIDTH / 2, "cy": HEIGHT / 2}
+    (root / "transforms.json").write_text(json.dumps({**numbers, "frames": listed}))
+    return root
+
+
+def ball_mask(index: int) -> np.ndarray:
+    return cast(stage_camera(*VIEWS[index]))[1].reshape(HEIGHT, WIDTH).numpy()
+
+
+def write_masks(root: Path) -> Path:
+    """True masks of the ball and of the wall in every view, as folders."""
+    for name in ("ball", "wall"):
+        (root / name).mkdir(parents=True)
+        for i, xy in enumerate(VIEWS):
+            solid = cast(stage_camera(*xy))[0].isfinite().reshape(HEIGHT, WIDTH).numpy()
+            mask = ball_mask(i) if name == "ball" else solid & ~ball_mask(i)
+            Image.fromarray(mask.astype(np.uint8) * 255).save(root / name / f"{i}.png")
+    return root
+
+
+def write_prompts(path: Path, **changed) -> Path:
+    """A click on the middle of the ball in view 9 and one on the wall; `changed` replaces keys of the ball's click."""
+    click = {"view": "9.png", "xy": [16.0, 10.0], "label": 1, **changed}
+    wall = {"name": "wall", "points": [{"xyz": [0.9, 0.9, 1.6], "label": 1}]}
+    path.write_text(json.dumps({"objects": [{"name": "ball", "points": [click]}, wall]}))
+    return path

@@ -1,0 +1,34 @@
+"""`sanerf segment`: what it refuses."""
+
+from pathlib import Path
+
+import numpy as np
+from command_process import assert_refused, files
+from command_stage import HEIGHT, VIEWS, WIDTH, stage_camera, write_prompts
+
+from analytic_scene import cast
+
+
+def test_prompts_that_cannot_be_used_are_refused_and_leave_the_run_as_it_was(segmented, sanerf, tmp_path):
+    before = files(segmented.run / "segmentations")
+    masks = ("--segmenter", f"masks:{segmented.masks}")
+
+    def refused(prompts: Path, message: str, *options: object) -> None:
+        assert_refused(sanerf("segment", segmented.run, "--prompts", prompts, *options), message)
+        assert files(segmented.run / "segmentations") == before
+
+    refused(tmp_path / "none.json", "there is no prompts file", *masks)
+    (tmp_path / "broken.json").write_text('{"objects": [')
+    refused(tmp_path / "broken.json", "is no JSON", *masks)
+    outside = write_prompts(tmp_path / "outside.json", xy=[32.0, 10.0])
+    refused(outside, r"'ball': the click at \(32\.0, 10\.0\) is outside of 9\.png, which has 32 x 24", *masks)
+    unknown = write_prompts(tmp_path / "unknown.json", view="42.png")
+    refused(unknown, r"'ball': there is no view '42\.png' .*; its views are called 0\.png, 1\.png", *masks)
+    refused(segmented.prompts, "there is no masks folder", "--segmenter", f"masks:{tmp_path / 'nowhere'}")
+    refused(segmented.prompts, "no folder 'ball'", "--segmenter", f"masks:{tmp_path}")
+    refused(segmented.prompts, "abacus", "--segmenter", "abacus")
+    # The wall, cut where its cube ends, leaves the picture's corners empty in the view from above and aside.
+    empty = np.argwhere(~np.isfinite(cast(stage_camera(*VIEWS[7]))[0].reshape(HEIGHT, WIDTH).numpy()))
+    row, column = (float(value) + 0.5 for value in empty[0])
+    sky = write_prompts(tmp_path / "sky.json", view="7.png", xy=[column, row])
+    refused(sky, r"the click at .* in 7\.png is on empty space")
