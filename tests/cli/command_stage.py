@@ -29,14 +29,14 @@ CONFIG = RunConfig(
 
 @dataclass(frozen=True)
 class Stage:
-    """The folders that all tests share; none of them changes the trained run but the fixture `segmented`."""
+    """The folders that tests share and do not change: the scene, its masks and prompts in `root`, and a trained run."""
 
     root: Path
+    run: Path
 
     scene = property(lambda self: self.root / "scene")
     masks = property(lambda self: self.root / "masks")
     prompts = property(lambda self: self.root / "prompts.json")
-    run = property(lambda self: self.root / "run")
 
 
 def stage_camera(x: float, y: float) -> Camera:

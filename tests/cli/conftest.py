@@ -5,7 +5,9 @@ its own.
 """
 
 import json
+import shutil
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
@@ -21,7 +23,8 @@ from sanerf.run.train_run import train_run
 @pytest.fixture(scope="session")
 def stage(tmp_path_factory) -> Stage:
     """The scene, its masks and prompts, and a run trained in some seconds."""
-    stage = Stage(tmp_path_factory.mktemp("stage"))
+    root = tmp_path_factory.mktemp("stage")
+    stage = Stage(root, root / "run")
     write_scene(stage.scene)
     write_masks(stage.masks)
     write_prompts(stage.prompts)
@@ -32,7 +35,8 @@ def stage(tmp_path_factory) -> Stage:
 
 @pytest.fixture(scope="session")
 def segmented(stage) -> Stage:
-    """The same after `segment` with exact masks, in a real process."""
+    """The same with a copy of the run after `segment` with exact masks, in a real process."""
+    stage = replace(stage, run=shutil.copytree(stage.run, stage.root / "segmented"))
     ended = in_a_process(
         "segment", stage.run, "--prompts", stage.prompts, "--segmenter", f"masks:{stage.masks}", "--json"
     )

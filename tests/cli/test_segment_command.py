@@ -1,5 +1,7 @@
 """`sanerf segment`: what it refuses."""
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -27,8 +29,19 @@ def test_prompts_that_cannot_be_used_are_refused_and_leave_the_run_as_it_was(seg
     refused(segmented.prompts, "there is no masks folder", "--segmenter", f"masks:{tmp_path / 'nowhere'}")
     refused(segmented.prompts, "no folder 'ball'", "--segmenter", f"masks:{tmp_path}")
     refused(segmented.prompts, "abacus", "--segmenter", "abacus")
+
+
+def test_a_click_on_empty_space_is_refused_before_anything_is_encoded(stage, sanerf, tmp_path):
+    run = shutil.copytree(stage.run, tmp_path / "run")
     # The wall, cut where its cube ends, leaves the picture's corners empty in the view from above and aside.
     empty = np.argwhere(~np.isfinite(cast(stage_camera(*VIEWS[7]))[0].reshape(HEIGHT, WIDTH).numpy()))
     row, column = (float(value) + 0.5 for value in empty[0])
     sky = write_prompts(tmp_path / "sky.json", view="7.png", xy=[column, row])
-    refused(sky, r"the click at .* in 7\.png is on empty space")
+    document = json.loads(sky.read_text())
+    # Boxes are decoded, so their view is encoded: one that comes first must wait for the click, too.
+    boxed = {"name": "box", "boxes": [{"view": "9.png", "xyxy": [8.0, 2.0, 24.0, 18.0]}]}
+    for objects in (document["objects"], [boxed, *document["objects"]]):
+        sky.write_text(json.dumps({"objects": objects}))
+        ended = sanerf("segment", run, "--prompts", sky)
+        assert_refused(ended, r"the click at .* in 7\.png is on empty space")
+        assert files(run / "features") == [] and not (run / "segmentations").exists()

@@ -12,7 +12,7 @@ from sanerf.errors import UserError
 from sanerf.geometry.cameras import project, resized
 from sanerf.geometry.transforms import Similarity
 from sanerf.prompts.file import BoxPrompt, ObjectPrompts, PointPrompt2D, PointPrompt3D
-from sanerf.prompts.lift import LiftedPrompts, lift_object, points_inside, sparse_depth, to_run_pixels, view_prompts
+from sanerf.prompts.lift import LiftedPrompts, lift_objects, points_inside, sparse_depth, to_run_pixels, view_prompts
 
 FRONT, SIDE = camera_at(0.0, 0.0, size=32), camera_at(-1.2, 0.0, size=32, towards=(0.0, 0.0, 0.2))
 CAMERAS = [FRONT, SIDE]
@@ -34,6 +34,11 @@ def scene(tmp_path_factory) -> Scene:
 @pytest.fixture(scope="module")
 def renderer():
     return stage_renderer()
+
+
+def lift_object(prompts: ObjectPrompts, *rest) -> LiftedPrompts:
+    (lifted,) = lift_objects([prompts], *rest)
+    return lifted
 
 
 def no_box(view, prompts):
@@ -138,6 +143,28 @@ def test_a_click_on_empty_space_is_named(scene):
     ball_alone = renderer_of(lambda p: OPAQUE * in_ball(p).float())
     with pytest.raises(UserError, match=r"in front\.jpg is on empty space"):
         lift_object(ObjectPrompts("air", (click(2.0, 2.0),)), scene, CAMERAS, ball_alone, no_box)
+
+
+def test_no_box_is_decoded_before_all_clicks_are_known_to_be_good(scene):
+    ball_alone = renderer_of(lambda p: OPAQUE * in_ball(p).float())
+    boxed = ObjectPrompts("ball", boxes=(BoxPrompt("front.jpg", (32.0, 36.0, 96.0, 92.0)),))
+    for bad, message in (
+        (ObjectPrompts("air", (click(2.0, 2.0),), boxes=boxed.boxes), "is on empty space"),
+        (ObjectPrompts("rest", (click(16.0, 16.0, 0),)), "the object 'rest' has no point inside it"),
+        (ObjectPrompts("cape", text="golden cape"), "the object 'cape' has only a text prompt"),
+    ):
+        with pytest.raises(UserError, match=message):
+            lift_objects([boxed, bad], scene, CAMERAS, ball_alone, no_box)
+
+
+def test_a_click_outside_needs_a_point_inside_also_from_a_box(scene, renderer):
+    box = BoxPrompt("front.jpg", (32.0, 36.0, 96.0, 92.0))
+    outside = ObjectPrompts("ball", (click(4.0, 6.0, 0),), boxes=(box,))
+    ball = cast(FRONT)[1].reshape(32, 32)
+    found = lift_object(outside, scene, CAMERAS, renderer, lambda view, prompts: ball)
+    assert found.labels[0] == 0 and len(found.labels) > 1 and bool((found.labels[1:] == 1).all())
+    with pytest.raises(UserError, match="the object 'ball' has no point inside it"):
+        lift_object(outside, scene, CAMERAS, renderer, lambda view, prompts: torch.zeros_like(ball))
 
 
 def test_to_run_pixels_scales_about_the_pictures_corner(scene):

@@ -55,20 +55,30 @@ def sparse_depth(
     return depth_z, accumulation
 
 
-def lift_object(
-    prompts: ObjectPrompts,
+def lift_objects(
+    objects: Sequence[ObjectPrompts],
     scene: Scene,
     cameras: Sequence[Camera],
     renderer: Renderer,
     mask_of_box: Callable[[int, ViewPrompts], Bool[Tensor, "h w"]],
-) -> LiftedPrompts:
-    """One object's clicks, 3D points and boxes in the world; `cameras` are all views' at the run's resolution.
+) -> list[LiftedPrompts]:
+    """All objects' clicks, 3D points and boxes in the world; `cameras` are all views' at the run's resolution.
 
     A box says nothing in other views by itself: `mask_of_box(view, prompts)` decodes it where it was drawn, and a few
-    points well inside of that mask stand for it elsewhere. Raises UserError for a click on empty space, and for an
-    object of which nothing but text is said.
+    points well inside of that mask stand for it elsewhere. Decoding may be slow, so no box is decoded before all
+    clicks are known to be good. Raises UserError for a click on empty space, and for an object that has no point
+    inside it.
     """
-    points, labels = [], []
+    lifted = [_lift_points(prompts, scene, cameras, renderer) for prompts in objects]
+    return [
+        _lift_boxes(points, prompts, scene, cameras, renderer, mask_of_box)
+        for points, prompts in zip(lifted, objects, strict=True)
+    ]
+
+
+def _lift_points(prompts: ObjectPrompts, scene: Scene, cameras: Sequence[Camera], renderer: Renderer) -> LiftedPrompts:
+    """One object's clicks and 3D points. One that has no point inside it must have a box, from which some may come."""
+    points, labels = [torch.zeros(0, 3)], []
     for index in sorted({scene.view_index(p.view) for p in prompts.points_2d}):
         clicks = [p for p in prompts.points_2d if scene.view_index(p.view) == index]
         xy = to_run_pixels(scene, cameras, index, torch.tensor([p.xy for p in clicks], dtype=torch.float32))
@@ -78,7 +88,24 @@ def lift_object(
         p_file = torch.tensor([p.xyz for p in prompts.points_3d], dtype=torch.float32)
         points.append(scene.world_from_file.apply(p_file))
         labels += [p.label for p in prompts.points_3d]
-    boxes = {}
+    if not labels and not prompts.boxes:
+        what = "only a text prompt, which comes with a later version" if prompts.text else "no usable prompt"
+        raise UserError(f"the object {prompts.name!r} has {what}; give it a point or a box")
+    if not prompts.boxes:
+        _check_inside(prompts.name, labels)
+    return LiftedPrompts(prompts.name, torch.cat(points), torch.tensor(labels, dtype=torch.int64), {})
+
+
+def _lift_boxes(
+    lifted: LiftedPrompts,
+    prompts: ObjectPrompts,
+    scene: Scene,
+    cameras: Sequence[Camera],
+    renderer: Renderer,
+    mask_of_box: Callable[[int, ViewPrompts], Bool[Tensor, "h w"]],
+) -> LiftedPrompts:
+    """The object with its boxes, and with the points that stand for them behind its own."""
+    points, labels, boxes = [lifted.p_world], lifted.labels.tolist(), {}
     for box in prompts.boxes:
         index = scene.view_index(box.view)
         corners = torch.tensor(box.xyxy, dtype=torch.float32).reshape(2, 2)
@@ -90,14 +117,15 @@ def lift_object(
         if len(inner):
             points.append(_lift(renderer, cameras[index], inner, box.view))
             labels += [1] * len(inner)
-    if boxes and not points:
+    if boxes and not labels:
         raise UserError(f"there is nothing solid in the box of the object {prompts.name!r}; give it a point inside")
-    if not points:
-        what = "only a text prompt, which comes with a later version" if prompts.text else "no usable prompt"
-        raise UserError(f"the object {prompts.name!r} has {what}; give it a point or a box")
-    if 1 not in labels:
-        raise UserError(f"the object {prompts.name!r} has no point inside it (label 1)")
+    _check_inside(prompts.name, labels)
     return LiftedPrompts(prompts.name, torch.cat(points), torch.tensor(labels), boxes)
+
+
+def _check_inside(name: str, labels: Sequence[int]) -> None:
+    if 1 not in labels:
+        raise UserError(f"the object {name!r} has no point inside it (label 1)")
 
 
 def on_solid(renderer: Renderer, camera: Camera, xy: Float[Tensor, "points 2"]) -> Bool[Tensor, "points"]:

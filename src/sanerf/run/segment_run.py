@@ -18,7 +18,7 @@ from sanerf.errors import UserError
 from sanerf.fields.object import ObjectField
 from sanerf.geometry.cameras import Camera, resized
 from sanerf.prompts.file import PromptSet, check_prompts
-from sanerf.prompts.lift import LiftedPrompts, lift_object
+from sanerf.prompts.lift import LiftedPrompts, lift_objects
 from sanerf.render.images import Renderer
 from sanerf.run.folder import Run
 from sanerf.run.segmentation import Segmentation, save_segmentation
@@ -73,13 +73,14 @@ def open_decoder(run: Run, segmenter: str, device: torch.device) -> Decoder:
 def lift_prompts(
     prompts: PromptSet, decoder: Decoder, cameras: list[Camera], renderer: Renderer
 ) -> list[LiftedPrompts]:
-    """All objects' prompts in the world. Boxes are decoded in the view they were drawn in."""
+    """All objects' prompts in the world. Boxes are decoded in the view they were drawn in, of which alone features are
+    asked, and only once all clicks are known to be good."""
 
     def mask_of_box(view: int, box: ViewPrompts) -> Bool[torch.Tensor, "h w"]:
         answer = decoder.segmenter.decode(decoder.features(view), [box])[0]
         return choose_hypothesis(answer, box)[0] > 0
 
-    return [lift_object(entry, decoder.run.scene, cameras, renderer, mask_of_box) for entry in prompts.objects]
+    return lift_objects(prompts.objects, decoder.run.scene, cameras, renderer, mask_of_box)
 
 
 def segment_run(
@@ -125,14 +126,15 @@ class _Stages:
 
 
 def _decode_prompts(decoder: Decoder, prompts: PromptSet, renderer: Renderer, stages: _Stages) -> ViewMasks:
-    """The masks of all objects in the training views where their prompts are seen; every view is encoded first."""
+    """The masks of all objects in the training views where their prompts are seen."""
+    # Encoding takes minutes: a click on empty space must be refused before.
+    lifted = lift_prompts(prompts, decoder, run_cameras(decoder.run), renderer)
     training = training_cameras(decoder.run)
     on_encoded = stages.listener("encode")
     on_encoded(0, len(training))
     images = (run_image(decoder.run, view) for view in training)
     decoder.cache.encode_all(images, lambda done: on_encoded(done, len(training)))
     stages.end("encode")
-    lifted = lift_prompts(prompts, decoder, run_cameras(decoder.run), renderer)
     return decode_views(
         decoder.segmenter, decoder.features, lifted, training, renderer, on_progress=stages.listener("decode")
     )
