@@ -11,7 +11,7 @@ from PIL import Image
 from analytic_scene import camera_at, cast, picture
 from sanerf.fields.object import ObjectConfig
 from sanerf.fields.radiance import RadianceConfig
-from sanerf.geometry.cameras import Camera
+from sanerf.geometry.cameras import Camera, resized
 from sanerf.run.config import AggregateConfig, RunConfig, SamplingConfig, TrainingConfig
 
 WIDTH, HEIGHT = 32, 24
@@ -44,18 +44,19 @@ def stage_camera(x: float, y: float) -> Camera:
     return Camera(WIDTH, HEIGHT, 32.0, 32.0, WIDTH / 2, HEIGHT / 2, square.world_from_cam)
 
 
-def write_scene(root: Path, frames: int = len(VIEWS)) -> Path:
-    """The stage as `transforms.json` and cut-out pictures; world units are the file's, doubled."""
+def write_scene(root: Path, frames: int = len(VIEWS), scale: int = 1) -> Path:
+    """The stage as `transforms.json` and cut-out pictures, `scale` times as large; the unit is doubled in the file."""
     (root / "images").mkdir(parents=True)
     listed = []
     for i, xy in enumerate(VIEWS[:frames]):
-        camera = stage_camera(*xy)
+        camera = resized(stage_camera(*xy), scale * WIDTH, scale * HEIGHT)
         rgb, alpha = picture(camera)
         Image.fromarray(torch.cat([rgb, alpha[..., None]], dim=-1).numpy()).save(root / "images" / f"{i}.png")
         pose = camera.world_from_cam.numpy() @ np.diag([1.0, -1.0, -1.0, 1.0])
         pose[:3, 3] *= 2
         listed.append({"file_path": f"images/{i}.png", "transform_matrix": pose.tolist()})
-    numbers = {"w": WIDTH, "h": HEIGHT, "fl_x": 32.0, "fl_y": 32.0, "cx": WIDTH / 2, "cy": HEIGHT / 2}
+    width, height, focal = scale * WIDTH, scale * HEIGHT, scale * 32.0
+    numbers = {"w": width, "h": height, "fl_x": focal, "fl_y": focal, "cx": width / 2, "cy": height / 2}
     (root / "transforms.json").write_text(json.dumps({**numbers, "frames": listed}))
     return root
 
