@@ -7,13 +7,13 @@ import torch
 from sanerf.data.images import load_image
 from sanerf.evaluation.report import Figure, Section, Table, animation_data_uri, image_data_uri
 from sanerf.evaluation.run_evaluation import Scores
-from sanerf.evaluation.run_report import ReportViews, to_bytes, write_run_report
+from sanerf.evaluation.run_report import ReportViews, write_run_report
 from sanerf.export.cutouts import rgba_cutout
 from sanerf.export.from_run import ObjectSource, ObjectSurface
 from sanerf.export.isolate import render_orbit
 from sanerf.prompts.file import ObjectPrompts, PromptSet
 from sanerf.render.images import Renderer
-from sanerf.render.pictures import draw_clicks
+from sanerf.render.pictures import draw_clicks, to_bytes
 from sanerf.run.folder import Run
 from sanerf.run.segment_run import run_cameras
 from sanerf.run.segmentation import Segmentation, render_objects

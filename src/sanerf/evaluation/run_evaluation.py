@@ -18,6 +18,7 @@ from sanerf.evaluation.masks import MaskCounts, count_masks
 from sanerf.evaluation.metrics import SquaredError, squared_error, ssim
 from sanerf.prompts.lift import LiftedPrompts
 from sanerf.render.images import Renderer
+from sanerf.render.pictures import to_bytes
 from sanerf.run.folder import Run
 from sanerf.run.segmentation import RenderedObjects, Segmentation, render_objects
 from sanerf.segmenter.protocol import Segmenter
@@ -108,7 +109,7 @@ def evaluate_run(
         ssims.append(ssim(rgb, photo))
         decoded: dict[str, Tensor] = {}
         if alone is not None:
-            features = alone.segmenter.encode((rendered.image.rgb * 255).round().to(torch.uint8))
+            features = alone.segmenter.encode(torch.from_numpy(to_bytes(rgb)))
             answers = decode_view(alone.segmenter, features, alone.lifted, index, camera, renderer)
             nothing = torch.zeros(camera.height, camera.width, dtype=torch.bool)
             decoded = {n: (answers[n].probability > 0.5).cpu() if n in answers else nothing for n in names}

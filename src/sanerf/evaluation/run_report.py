@@ -4,22 +4,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from sanerf.evaluation.report import Figure, KeyFigure, Report, Section, Table, image_data_uri, render_html
 from sanerf.evaluation.run_evaluation import ObjectScore, ScoredView, Scores, mean_scores
 from sanerf.files import write_text
-from sanerf.render.pictures import OKABE_ITO, colour_depth, overlay_mask
+from sanerf.render.pictures import OKABE_ITO, colour_depth, overlay_mask, to_bytes
 from sanerf.run.folder import Run
 from sanerf.shapes import Bool, Float, UInt8
 
 COLUMNS = ("object", "IoU", "Boundary IoU", "accuracy", "PSNR inside", "views")
-
-
-def to_bytes(rgb: Float[Tensor, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
-    """sRGB in [0, 1] as bytes."""
-    return (rgb.detach().cpu().clamp(0, 1) * 255).round().to(torch.uint8).numpy()
 
 
 def _overlays(rgb: UInt8[np.ndarray, "h w 3"], masks: list[np.ndarray]) -> UInt8[np.ndarray, "h w 3"]:

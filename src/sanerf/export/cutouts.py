@@ -12,6 +12,7 @@ import torch
 
 from sanerf.errors import UserError
 from sanerf.files import atomic_folder, write_png
+from sanerf.render.pictures import to_bytes
 from sanerf.shapes import Bool, Float, UInt8
 
 
@@ -24,7 +25,7 @@ def rgba_cutout(
     any stays whole.
     """
     height, width = photo.shape[:2]
-    full = np.rint(np.clip(resize_alpha(alpha, height, width), 0, 1) * 255).astype(np.uint8)
+    full = to_bytes(resize_alpha(alpha, height, width))
     rgba = np.concatenate([photo, full[..., None]], axis=2)
     if not crop_to_alpha or not full.any():
         return rgba

@@ -17,6 +17,7 @@ from torch import Tensor
 from sanerf.errors import MissingExtraError, UserError
 from sanerf.export.lattice import Lattice, lattice_positions, make_lattice, sample_lattice
 from sanerf.geometry.transforms import Similarity
+from sanerf.render.pictures import to_bytes
 from sanerf.shapes import Bool, Float, Float32, Float64, Int, UInt8
 
 
@@ -134,7 +135,7 @@ def colour_vertices(
         part = slice(start, start + chunk)
         with torch.no_grad():
             found = colour_at(torch.from_numpy(mesh.vertices[part]), torch.from_numpy(mesh.normals[part]))
-        colours[part] = (found.float().cpu().clamp(0, 1) * 255).round().to(torch.uint8).numpy()
+        colours[part] = to_bytes(found.float())
     return replace(mesh, colours=colours)
 
 

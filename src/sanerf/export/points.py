@@ -16,6 +16,7 @@ from sanerf.errors import UserError
 from sanerf.export.ply import Ply, write_ply
 from sanerf.geometry.cameras import Rays
 from sanerf.geometry.transforms import Similarity
+from sanerf.render.pictures import to_bytes
 from sanerf.shapes import Bool, Float, Float32, Float64, UInt8
 
 _NORMAL_NEIGHBOURS = 16
@@ -65,7 +66,7 @@ def surface_points(
     return PointCloud(
         points=points.astype(np.float32),
         normals=facing_normals(points, means[:, 3:]).astype(np.float32),
-        colours=np.rint(np.clip(means[:, :3], 0, 1) * 255).astype(np.uint8),
+        colours=to_bytes(means[:, :3]),
     )
 
 

@@ -1,4 +1,6 @@
-"""Pictures that explain a result: masks over photographs, clicks, errors, depth. uint8 sRGB arrays in, the same out.
+"""Colours as bytes, and pictures that explain a result: masks over photographs, clicks, errors, depth.
+
+Pictures are uint8 sRGB arrays, in and out; `to_bytes` makes them of computed colours.
 
 Colours are those of Okabe and Ito (2008), which people with any common colour blindness tell apart; no meaning hangs on
 colour alone (masks have contours, clicks a plus or a minus).
@@ -9,6 +11,7 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image, ImageDraw
 from scipy.ndimage import binary_dilation, binary_erosion
+from torch import Tensor
 
 from sanerf.shapes import Bool, Float, Int, UInt8
 
@@ -25,6 +28,12 @@ OKABE_ITO: dict[str, Colour] = {
 }
 _SHARP = 4
 """Markers are drawn so many times larger and shrunk, for smooth edges."""
+
+
+def to_bytes(values: Float[Tensor, "*axes"] | Float[np.ndarray, "*axes"]) -> UInt8[np.ndarray, "*axes"]:
+    """sRGB colours or opacities of 0 to 1 as the nearest bytes; what lies outside counts as 0 or 1."""
+    array = values.detach().cpu().numpy() if isinstance(values, Tensor) else values
+    return np.rint(np.clip(array, 0, 1) * 255).astype(np.uint8)
 
 
 def overlay_mask(
@@ -126,7 +135,7 @@ def perceptual_colours() -> UInt8[np.ndarray, "256 3"]:
     )
     linear = np.clip(cone**3 @ linear_from_cone.T, 0, 1)
     srgb = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
-    return np.rint(srgb * 255).astype(np.uint8)
+    return to_bytes(srgb)
 
 
 def _diagonal(photo: UInt8[np.ndarray, "h w 3"]) -> float:

@@ -3,11 +3,10 @@
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from sanerf.errors import UserError
 from sanerf.files import atomic_write, write_png
-from sanerf.render.pictures import colour_depth, overlay_mask
+from sanerf.render.pictures import colour_depth, overlay_mask, to_bytes
 from sanerf.run.segmentation import RenderedObjects
 
 Output = tuple[str, str]
@@ -33,7 +32,7 @@ def write_outputs(
     The .npy holds `depth_z` in the scene file's own unit, NaN where the ray hits nothing.
     """
     image = rendered.image
-    rgb = (image.rgb.cpu() * 255).round().to(torch.uint8).numpy()
+    rgb = to_bytes(image.rgb)
     for kind, name in outputs:
         if kind == "rgb":
             write_png(folder / "rgb" / f"{stem}.png", rgb)
