@@ -9,10 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 from sanerf.errors import UserError
-from sanerf.files import FOLDER_MARKER, atomic_folder, atomic_write, write_json, write_png, write_text
+from sanerf.files import FOLDER_MARKER, atomic_folder, atomic_write, read_tensors, write_json, write_png, write_text
 
 
 def everything_in(folder: Path) -> set[str]:
@@ -149,3 +151,28 @@ def test_a_link_stays_a_link(tmp_path):
     (tmp_path / "link.txt").symlink_to(tmp_path / "real.txt")
     write_text(tmp_path / "link.txt", "new")
     assert (tmp_path / "link.txt").is_symlink() and (tmp_path / "real.txt").read_text() == "new"
+
+
+def test_tensors_come_back_with_their_metadata(tmp_path):
+    tensors = {"b": torch.arange(6).reshape(2, 3), "a": torch.tensor([0.5], dtype=torch.float16)}
+    save_file(tensors, tmp_path / "x.safetensors", {"step": "7"})
+    found, metadata = read_tensors(tmp_path / "x.safetensors", "make it again")
+    assert metadata == {"step": "7"} and found.keys() == tensors.keys()
+    assert all(torch.equal(found[name], tensors[name]) and found[name].dtype == tensors[name].dtype for name in found)
+    save_file(tensors, tmp_path / "x.safetensors")
+    assert read_tensors(tmp_path / "x.safetensors", "make it again")[1] == {}
+
+
+@pytest.mark.parametrize("content", [None, b"", b"not tensors at all", "half"])
+def test_tensors_that_cannot_be_read_are_a_user_error_with_advice(tmp_path, content):
+    path = tmp_path / "x.safetensors"
+    save_file({"a": torch.zeros(100)}, path)
+    if content is None:
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[:200] if content == "half" else content)
+    with pytest.raises(UserError) as caught:
+        read_tensors(path, "make it again")
+    message = str(caught.value)
+    assert message.startswith(f"{path} cannot be read (") and message.endswith("); make it again")
+    assert "\n" not in message

@@ -1,4 +1,4 @@
-"""Writing files whole or not at all: under a temporary sibling name, flushed to the disk, then renamed.
+"""Writing files whole or not at all: under a temporary sibling name, flushed to the disk, then renamed; and tensors.
 
 A reader therefore meets the old file or the new one, never half of one, and a failure leaves nothing behind. What the
 disk or the permissions forbid becomes a `UserError` of one sentence that names the path.
@@ -16,8 +16,10 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
 
-from sanerf.errors import UserError
+from sanerf.errors import UserError, on_one_line
 from sanerf.shapes import Bool, UInt8
 
 FOLDER_MARKER = ".written-by-sanerf"
@@ -107,6 +109,19 @@ def write_png(
     pixels = picture.astype(np.uint8) * 255 if picture.dtype == bool else picture
     with atomic_write(path) as temporary:
         Image.fromarray(np.ascontiguousarray(pixels)).save(temporary, format="PNG")
+
+
+def read_tensors(path: Path, advice: str) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The tensors of a safetensors file, on the CPU, and its metadata.
+
+    Raises UserError where it is missing or damaged; `advice` says what to do then.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dict
+            return tensors, file.metadata() or {}
+    except (OSError, RuntimeError, ValueError, SafetensorError) as error:
+        raise UserError(f"{path} cannot be read ({on_one_line(error)}); {advice}") from error
 
 
 def _real(path: Path) -> Path:

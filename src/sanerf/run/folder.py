@@ -13,14 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from sanerf.data.scene import Scene
 from sanerf.data.scene_json import scene_from_json, scene_to_json
 from sanerf.errors import UserError, on_one_line
 from sanerf.fields.radiance import RadianceField
-from sanerf.files import atomic_write, write_json
+from sanerf.files import atomic_write, read_tensors, write_json
 from sanerf.kernels.backend import Kernels
 from sanerf.render.images import Renderer
 from sanerf.run.config import RunConfig, from_json, to_json
@@ -119,24 +118,20 @@ def load_renderer(run: Run, kernels: Kernels, device: torch.device) -> Renderer:
     """The run's trained field, frozen and ready to render. UserError where training has not ended."""
     if not run.trained:
         raise UserError(f"{run.path} is not trained to its end yet; run `sanerf train` with the same --out again")
-    try:
-        with safe_open(run.radiance, framework="pt") as file:
-            version = (file.metadata() or {}).get("format_version")
-            if version != str(FORMAT_VERSION):
-                raise UserError(
-                    f"{run.radiance} was written in run format {version}, this sanerf reads format {FORMAT_VERSION}; "
-                    "use the sanerf that wrote it or train again into another folder"
-                )
-            tensors = {name: file.get_tensor(name).to(device) for name in file.keys()}  # noqa: SIM118 - no iterator
-        field = RadianceField(run.config.radiance, kernels, torch.Generator()).to(device)
-        density_grid = tensors["density_grid"]
-        field.load_state_dict({k.removeprefix("field."): v for k, v in tensors.items() if k.startswith("field.")})
-    except (OSError, RuntimeError, ValueError, KeyError, SafetensorError) as error:
-        if isinstance(error, UserError):
-            raise
+    advice = "train again into another folder"
+    tensors, metadata = read_tensors(run.radiance, advice)
+    version = metadata.get("format_version")
+    if version != str(FORMAT_VERSION):
         raise UserError(
-            f"{run.radiance} cannot be read ({on_one_line(error)}); train again into another folder"
-        ) from error
+            f"{run.radiance} was written in run format {version}, this sanerf reads format {FORMAT_VERSION}; "
+            f"use the sanerf that wrote it or {advice}"
+        )
+    field = RadianceField(run.config.radiance, kernels, torch.Generator()).to(device)
+    try:
+        density_grid = tensors["density_grid"].to(device)
+        field.load_state_dict({k.removeprefix("field."): v for k, v in tensors.items() if k.startswith("field.")})
+    except (RuntimeError, KeyError) as error:
+        raise UserError(f"{run.radiance} cannot be read ({on_one_line(error)}); {advice}") from error
     field.requires_grad_(False)
     unbounded = run.scene.far == float("inf")
     plan = sampling_plan(run.config, run.scene.near, run.scene.far, unbounded)

@@ -16,14 +16,13 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from sanerf.aggregate.losses import mask_logits
 from sanerf.errors import UserError, on_one_line
 from sanerf.fields.object import ObjectField
-from sanerf.files import atomic_folder, write_json, write_png
+from sanerf.files import atomic_folder, read_tensors, write_json, write_png
 from sanerf.geometry.cameras import Camera
 from sanerf.kernels.backend import Kernels
 from sanerf.render.images import RenderedImage, Renderer, render_image
@@ -86,10 +85,12 @@ def load_segmentations(run: Run, kernels: Kernels, device: torch.device) -> list
         record = _read_record(path)
         names = tuple(record["names"])
         field = ObjectField(run.config.object, 1 + len(names), kernels, torch.Generator()).to(device)
+        advice = "delete the folder and segment again"
+        tensors, _ = read_tensors(path / "object.safetensors", advice)
         try:
-            field.load_state_dict(load_file(path / "object.safetensors", device=str(device)))
-        except (OSError, RuntimeError, ValueError, SafetensorError) as error:
-            raise UserError(f"{path} is damaged ({on_one_line(error)}); delete the folder and segment again") from error
+            field.load_state_dict(tensors)
+        except RuntimeError as error:
+            raise UserError(f"{path} is damaged ({on_one_line(error)}); {advice}") from error
         field.requires_grad_(False)
         out.append(Segmentation(path, names, field, record))
     return out

@@ -19,12 +19,12 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from threading import Lock
 
-import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor
 
 from sanerf.errors import UserError
+from sanerf.files import read_tensors
 from sanerf.segmenter.protocol import ImageFeatures, Segmenter
 from sanerf.shapes import UInt8
 
@@ -134,10 +134,9 @@ def _checksum(maps: dict[str, Tensor]) -> str:
 def _read(path: Path) -> ImageFeatures | None:
     """The features of a file, None where it is missing, damaged or of another version."""
     try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            header = json.loads((file.metadata() or {}).get("sanerf", "{}"))
-            maps = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, it is no dict
-    except (OSError, ValueError, safetensors.SafetensorError):
+        maps, metadata = read_tensors(path, "delete it")
+        header = json.loads(metadata.get("sanerf", "{}"))
+    except ValueError:  # a UserError too
         return None
     if header.get("format") != _FORMAT or header.get("checksum") != _checksum(maps):
         return None

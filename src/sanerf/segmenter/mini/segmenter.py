@@ -12,10 +12,10 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors import safe_open
 from torch import Tensor, nn
 
 from sanerf.errors import UserError
+from sanerf.files import read_tensors
 from sanerf.segmenter.mini.decoder import PromptDecoder
 from sanerf.segmenter.mini.network import ImageEncoder, normalise
 from sanerf.segmenter.protocol import ImageFeatures, MaskHypotheses, ViewPrompts
@@ -147,11 +147,10 @@ def load_mini(device: torch.device, long_side: int = LONG_SIDE, weights: Path = 
     """The segmenter with the packaged weights (or another file of the same format)."""
     if not weights.is_file():
         raise UserError(f"the weights of the built-in segmenter are not at {weights}: reinstall sanerf")
-    with safe_open(str(weights), "pt") as file:
-        version = (file.metadata() or {}).get("format_version", "none")
-        if version != str(FORMAT_VERSION):
-            raise UserError(f"{weights} has format version {version}, this sanerf reads {FORMAT_VERSION}: update one")
-        state = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
+    tensors, metadata = read_tensors(weights, "reinstall sanerf")
+    version = metadata.get("format_version", "none")
+    if version != str(FORMAT_VERSION):
+        raise UserError(f"{weights} has format version {version}, this sanerf reads {FORMAT_VERSION}: update one")
     network = MiniNetwork()
-    network.load_state_dict(state)
+    network.load_state_dict({name: value.float() for name, value in tensors.items()})
     return MiniSegmenter(network, device, long_side)
