@@ -14,7 +14,16 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from sanerf.errors import UserError
-from sanerf.files import FOLDER_MARKER, atomic_folder, atomic_write, read_tensors, write_json, write_png, write_text
+from sanerf.files import (
+    FOLDER_MARKER,
+    atomic_folder,
+    atomic_write,
+    read_tensors,
+    write_json,
+    write_png,
+    write_tensors,
+    write_text,
+)
 
 
 def everything_in(folder: Path) -> set[str]:
@@ -155,18 +164,18 @@ def test_a_link_stays_a_link(tmp_path):
 
 def test_tensors_come_back_with_their_metadata(tmp_path):
     tensors = {"b": torch.arange(6).reshape(2, 3), "a": torch.tensor([0.5], dtype=torch.float16)}
-    save_file(tensors, tmp_path / "x.safetensors", {"step": "7"})
+    write_tensors(tmp_path / "x.safetensors", {**tensors, "b": tensors["b"].T.contiguous().T}, {"step": "7"})
     found, metadata = read_tensors(tmp_path / "x.safetensors", "make it again")
     assert metadata == {"step": "7"} and found.keys() == tensors.keys()
     assert all(torch.equal(found[name], tensors[name]) and found[name].dtype == tensors[name].dtype for name in found)
-    save_file(tensors, tmp_path / "x.safetensors")
+    write_tensors(tmp_path / "x.safetensors", tensors)
     assert read_tensors(tmp_path / "x.safetensors", "make it again")[1] == {}
 
 
 @pytest.mark.parametrize("content", [None, b"", b"not tensors at all", "half"])
 def test_tensors_that_cannot_be_read_are_a_user_error_with_advice(tmp_path, content):
     path = tmp_path / "x.safetensors"
-    save_file({"a": torch.zeros(100)}, path)
+    write_tensors(path, {"a": torch.zeros(100)})
     if content is None:
         path.unlink()
     else:
@@ -176,3 +185,23 @@ def test_tensors_that_cannot_be_read_are_a_user_error_with_advice(tmp_path, cont
     message = str(caught.value)
     assert message.startswith(f"{path} cannot be read (") and message.endswith("); make it again")
     assert "\n" not in message
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs the permissions of POSIX")
+@pytest.mark.parametrize("umask", [0o022, 0o002, 0o077])
+def test_files_get_the_permissions_of_any_new_file(tmp_path, umask):
+    """Also where the writer, as that of safetensors, makes a file of its own that its owner alone may read."""
+    before = os.umask(umask)
+    try:
+        write_text(tmp_path / "text", "a")
+        write_png(tmp_path / "picture.png", np.zeros((2, 2), dtype=np.uint8))
+        write_tensors(tmp_path / "tensors", {"a": torch.zeros(3)})
+        with atomic_write(tmp_path / "by_safetensors") as temporary:
+            save_file({"a": torch.zeros(3)}, temporary)
+        with atomic_folder(tmp_path / "folder") as folder:
+            write_tensors(folder / "inside", {"a": torch.zeros(3)})
+    finally:
+        os.umask(before)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.rglob("*") if path.is_file()}
+    assert modes.keys() == {"text", "picture.png", "tensors", "by_safetensors", "inside", FOLDER_MARKER}
+    assert set(modes.values()) == {0o666 & ~umask}

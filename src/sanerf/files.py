@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
 from torch import Tensor
 
 from sanerf.errors import UserError, on_one_line
@@ -43,15 +44,19 @@ _REASONS = {
 def atomic_write(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path`, with the same ending, to write; rename it to `path` if all went well.
 
-    Missing folders on the way are made. Raises UserError where the system refuses the writing; any exception leaves
-    an older file at `path` as it was and no temporary one.
+    The file gets the permissions of any new file. Missing folders on the way are made. Raises UserError where the
+    system refuses the writing; any exception leaves an older file at `path` as it was and no temporary one.
     """
     path = _real(path)
     temporary = _sibling(path)
     with _failures_named(path, temporary):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
+            temporary.touch()
+            mode = temporary.stat().st_mode
             yield temporary
+            # Some writers, as that of safetensors, put a file of their own there, which its owner alone may read.
+            temporary.chmod(mode)
             _flush(temporary)
             os.replace(temporary, path)
             _flush_folder(path.parent)
@@ -109,6 +114,14 @@ def write_png(
     pixels = picture.astype(np.uint8) * 255 if picture.dtype == bool else picture
     with atomic_write(path) as temporary:
         Image.fromarray(np.ascontiguousarray(pixels)).save(temporary, format="PNG")
+
+
+def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> None:
+    """Write tensors and metadata as safetensors."""
+    # Not by save_file, whose error for a full disk is not the system's.
+    content = save({name: value.contiguous() for name, value in tensors.items()}, metadata)
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(content)
 
 
 def read_tensors(path: Path, advice: str) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -114,30 +114,25 @@ def test_a_write_cut_off_leaves_nothing(tmp_path: Path, monkeypatch, failure: Ba
     segmenter = CountingSegmenter()
     cache = FeatureCache(segmenter, tmp_path)
 
-    class FullFile:
-        def __init__(self, descriptor: int, mode: str):
-            self.file = open(descriptor, mode)  # noqa: SIM115
+    whole = Path.write_bytes
 
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *_):
-            self.file.close()
-
-        def write(self, content: bytes):
-            self.file.write(content[: len(content) // 2])
-            raise failure
+    def write_half(path: Path, content: bytes):
+        whole(path, content[: len(content) // 2])
+        raise failure
 
     def fail(*_):
         raise failure
 
     with monkeypatch.context() as patch:
-        patch.setattr(os, "fdopen" if call == "write" else "replace", FullFile if call == "write" else fail)
+        if call == "write":
+            patch.setattr(Path, "write_bytes", write_half)
+        else:
+            patch.setattr(os, "replace", fail)
         with pytest.raises((UserError, KeyboardInterrupt)) as caught:
             cache.features(picture(0))
     assert isinstance(caught.value, UserError) == isinstance(failure, OSError)
     if isinstance(failure, OSError):
-        assert "No space left" in str(caught.value) and "\n" not in str(caught.value)
+        assert str(caught.value).endswith(": the disk is full") and "\n" not in str(caught.value)
     assert files(tmp_path) == []
     cache.features(picture(0))
     assert len(files(tmp_path)) == 1
@@ -147,25 +142,25 @@ def test_a_write_cut_off_leaves_nothing(tmp_path: Path, monkeypatch, failure: Ba
 def test_a_really_full_disk_is_a_user_error(tmp_path: Path, monkeypatch):
     cache = FeatureCache(CountingSegmenter(), tmp_path)
 
-    def full_device(prefix: str, suffix: str, dir: Path) -> tuple[int, str]:
-        temporary = dir / f"{prefix}x{suffix}"
-        temporary.touch()
-        return os.open("/dev/full", os.O_WRONLY), str(temporary)
+    def full_device(path: Path) -> Path:
+        temporary = path.with_name(".full.part")
+        temporary.symlink_to("/dev/full")
+        return temporary
 
-    monkeypatch.setattr("tempfile.mkstemp", full_device)
-    with pytest.raises(UserError, match="No space left on device"):
+    monkeypatch.setattr("sanerf.files._sibling", full_device)
+    with pytest.raises(UserError, match="the disk is full"):
         cache.features(picture(0))
     assert files(tmp_path) == []
 
 
 def test_a_directory_that_cannot_be_is_a_user_error(tmp_path: Path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match="cannot be written"):
+    with pytest.raises(UserError, match="cannot be made"):
         FeatureCache(CountingSegmenter(), tmp_path / "file" / "cache")
 
 
 def test_what_killed_runs_left_is_taken_away_and_young_files_are_not(tmp_path: Path):
-    old, young = tmp_path / "a.1.tmp", tmp_path / "b.2.tmp"
+    old, young = tmp_path / ".a.1.part.safetensors", tmp_path / ".b.2.part.safetensors"
     for path in (old, young):
         path.write_text("half")
     os.utime(old, (time.time() - 7200,) * 2)

@@ -13,13 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 
 from sanerf.data.scene import Scene
 from sanerf.data.scene_json import scene_from_json, scene_to_json
 from sanerf.errors import UserError, on_one_line
 from sanerf.fields.radiance import RadianceField
-from sanerf.files import atomic_write, read_tensors, write_json
+from sanerf.files import read_tensors, write_json, write_tensors
 from sanerf.kernels.backend import Kernels
 from sanerf.render.images import Renderer
 from sanerf.run.config import RunConfig, from_json, to_json
@@ -107,11 +106,10 @@ def open_run(path: Path) -> Run:
 
 def save_radiance(run: Run, state: TrainingState) -> None:
     """Write the trained field."""
-    tensors = {f"field.{name}": value.contiguous() for name, value in state.field.state_dict().items()}
+    tensors = {f"field.{name}": value for name, value in state.field.state_dict().items()}
     tensors["density_grid"] = state.density_grid
     metadata = {"format_version": str(FORMAT_VERSION), "step": str(state.step), "seconds": repr(state.seconds)}
-    with atomic_write(run.radiance) as temporary:
-        save_file(tensors, temporary, metadata)
+    write_tensors(run.radiance, tensors, metadata)
 
 
 def load_renderer(run: Run, kernels: Kernels, device: torch.device) -> Renderer:

@@ -16,13 +16,12 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
 from torch import Tensor
 
 from sanerf.aggregate.losses import mask_logits
 from sanerf.errors import UserError, on_one_line
 from sanerf.fields.object import ObjectField
-from sanerf.files import atomic_folder, read_tensors, write_json, write_png
+from sanerf.files import atomic_folder, read_tensors, write_json, write_png, write_tensors
 from sanerf.geometry.cameras import Camera
 from sanerf.kernels.backend import Kernels
 from sanerf.render.images import RenderedImage, Renderer, render_image
@@ -66,7 +65,7 @@ def save_segmentation(
     numbers = [int(path.name) for path in _folders(run)]
     path = run.segmentations / f"{max(numbers, default=0) + 1:03d}"
     with atomic_folder(path) as folder:
-        save_file({k: v.contiguous() for k, v in field.state_dict().items()}, folder / "object.safetensors")
+        write_tensors(folder / "object.safetensors", field.state_dict())
         for name, masks in decoded.items():
             for stem, mask in masks.items():
                 write_png(folder / "decoded" / name / f"{stem}.png", mask.cpu().numpy())

@@ -10,8 +10,6 @@ Features pass through float16 also when they were encoded just now: a run does n
 
 import hashlib
 import json
-import os
-import tempfile
 import time
 import zlib
 from collections import OrderedDict
@@ -19,12 +17,11 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from threading import Lock
 
-import safetensors.torch
 import torch
 from torch import Tensor
 
 from sanerf.errors import UserError
-from sanerf.files import read_tensors
+from sanerf.files import read_tensors, write_tensors
 from sanerf.segmenter.protocol import ImageFeatures, Segmenter
 from sanerf.shapes import UInt8
 
@@ -49,7 +46,8 @@ class FeatureCache:
         try:
             directory.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise _cannot_write(directory, error) from error
+            reason = error.strerror or str(error)
+            raise UserError(f"the feature cache cannot be made in {directory} ({reason}); choose another") from error
         _remove_stale(directory)
 
     @property
@@ -150,30 +148,12 @@ def _write(path: Path, features: ImageFeatures) -> None:
         "width": features.width,
         "checksum": _checksum(features.maps),
     }
-    content = safetensors.torch.save(features.maps, metadata={"sanerf": json.dumps(header)})
-    try:
-        descriptor, temporary = tempfile.mkstemp(prefix=f"{path.stem}.", suffix=".tmp", dir=path.parent)
-    except OSError as error:
-        raise _cannot_write(path.parent, error) from error
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-        os.replace(temporary, path)
-    except BaseException as error:
-        Path(temporary).unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise _cannot_write(path.parent, error) from error
-        raise
-
-
-def _cannot_write(directory: Path, error: OSError) -> UserError:
-    reason = error.strerror or str(error)
-    return UserError(f"the feature cache cannot be written in {directory} ({reason}); free the disk or choose another")
+    write_tensors(path, features.maps, {"sanerf": json.dumps(header)})
 
 
 def _remove_stale(directory: Path) -> None:
     """Take away what runs that were killed in the middle of a write have left; young files may be another run's."""
-    for temporary in directory.glob("*.tmp"):
+    for temporary in directory.glob(".*.part.safetensors"):
         try:
             if time.time() - temporary.stat().st_mtime > _STALE_SECONDS:
                 temporary.unlink()
