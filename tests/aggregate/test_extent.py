@@ -1,0 +1,99 @@
+"""The boxes that hold the objects: about what the field calls them where samples matter, and nothing beyond."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from analytic_scene import numba_kernels
+from sanerf.aggregate import extent
+from sanerf.aggregate.extent import limit_to_extent
+from sanerf.aggregate.ray_bank import RayBank
+from sanerf.fields.object import ObjectConfig, ObjectField
+
+INF = torch.inf
+
+
+class Octants(ObjectField):
+    """Object 1 where x > 0 and y > 0, object 2 where x > 0 and y < 0, background elsewhere; object 3 nowhere."""
+
+    def __init__(self):
+        torch.nn.Module.__init__(self)
+        self.register_buffer("box_low", torch.full((3, 3), -INF))
+        self.register_buffer("box_high", torch.full((3, 3), INF))
+
+    def forward(self, p_world):
+        x, y = p_world[:, 0], p_world[:, 1]
+        logits = torch.full((len(p_world), 4), -1.0)
+        logits[:, 0] = 0.0
+        logits[(x > 0) & (y > 0), 1] = logits[(x > 0) & (y < 0), 2] = 1.0
+        return logits
+
+
+def bank_of(p_world: Tensor, weights: Tensor) -> RayBank:
+    """One ray a sample."""
+    rays = len(p_world)
+    return RayBank(
+        p_world, weights, torch.arange(rays + 1), torch.ones(rays), torch.ones(rays, 4, dtype=torch.bool), {}
+    )
+
+
+def grid(low: tuple[float, ...], high: tuple[float, ...], steps: int = 11) -> Tensor:
+    """The points of a regular grid over a box, faces included; each face has a share of 1 / steps."""
+    axes = [torch.linspace(a, b, steps) for a, b in zip(low, high, strict=True)]
+    return torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).reshape(-1, 3)
+
+
+@pytest.mark.parametrize("chunk", [1 << 18, 1000])
+def test_each_objects_box_is_that_of_its_samples_grown_by_a_tenth_of_its_longest_side(monkeypatch, chunk):
+    monkeypatch.setattr(extent, "_CHUNK", chunk)
+    first, second = grid((0.1, 0.1, -0.5), (0.3, 0.5, 0.5)), grid((0.2, -0.8, 0.0), (0.4, -0.6, 0.1))
+    background = grid((-1.0, -1.0, -1.0), (-0.1, 1.0, 1.0))
+    points = torch.cat([background, second, first])
+    field = Octants()
+    limit_to_extent(field, bank_of(points, torch.ones(len(points))))
+    # Longest sides 1.0 and 0.2.
+    torch.testing.assert_close(field.box_low[:2], torch.tensor([[0.0, 0.0, -0.6], [0.18, -0.82, -0.02]]))
+    torch.testing.assert_close(field.box_high[:2], torch.tensor([[0.4, 0.6, 0.6], [0.42, -0.58, 0.12]]))
+    assert field.box_low[2].tolist() == [-INF] * 3 and field.box_high[2].tolist() == [INF] * 3
+
+
+def test_faint_samples_do_not_widen_a_box():
+    """A weight of 0.1 and less is fog before the object, or what is seen through its edge."""
+    solid, faint = grid((0.1, 0.1, 0.1), (0.2, 0.2, 0.2)), grid((0.1, 0.1, 0.1), (0.9, 0.9, 0.9))
+    weights = torch.cat([torch.full((len(solid),), 0.11), torch.full((len(faint),), 0.1)])
+    field = Octants()
+    limit_to_extent(field, bank_of(torch.cat([solid, faint]), weights))
+    torch.testing.assert_close(field.box_low[0], torch.full((3,), 0.09))
+    torch.testing.assert_close(field.box_high[0], torch.full((3,), 0.21))
+
+
+@pytest.mark.parametrize(("strays", "stays_out"), [(6, True), (7, False)])
+def test_up_to_half_a_per_cent_of_strays_on_a_side_are_cut_off(strays, stays_out):
+    """Of 1331 samples of the object and the strays, 6 may lie beyond each side."""
+    object_samples = grid((0.1, 0.1, 0.1), (0.2, 0.2, 0.2))
+    points = torch.cat([object_samples, torch.full((strays, 3), 0.9)])
+    field = Octants()
+    limit_to_extent(field, bank_of(points, torch.ones(len(points))))
+    assert int(0.005 * len(points)) == 6
+    far = field.box_high[0]
+    torch.testing.assert_close(far, torch.full((3,), 0.21 if stays_out else 0.98))
+    torch.testing.assert_close(field.box_low[0], torch.full((3,), 0.09 if stays_out else 0.02))
+
+
+def test_beyond_its_box_an_object_loses_to_the_background_by_twenty():
+    generator = torch.Generator().manual_seed(0)
+    config = ObjectConfig(levels=2, entries_log2=6, coarsest=4, finest=8, hidden=8)
+    field = ObjectField(config, 4, numba_kernels, generator)
+    everywhere = 2 * torch.rand(2000, 3, generator=generator) - 1
+    with torch.no_grad():
+        field.grid.table.copy_(torch.randn(field.grid.table.shape, generator=generator))
+        before = field(everywhere)
+        limit_to_extent(field, bank_of(everywhere[:200] * 0.2, torch.ones(200)))
+        after = field(everywhere)
+    limited = field.box_low.isfinite().all(dim=1)
+    assert limited.any()
+    for k in range(3):
+        inside = ((everywhere >= field.box_low[k]) & (everywhere <= field.box_high[k])).all(dim=1)
+        assert torch.equal(after[inside, k + 1], before[inside, k + 1])
+        torch.testing.assert_close(after[~inside, k + 1], before[~inside, 0] - 20)
+        assert bool(inside.all()) or bool(limited[k])
