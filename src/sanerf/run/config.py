@@ -41,8 +41,10 @@ class TrainingConfig:
     """Adam's step size at the start"""
     final_learning_rate: float = 5e-4
     """Adam's step size at the end, reached exponentially"""
-    distortion_weight: float = 2e-3
-    """weight of the distortion loss, which pulls a ray's weights together"""
+    distortion_weight: float = 2e-2
+    """weight of the distortion loss, which pulls a ray's weights together and clears fog before cameras"""
+    distortion_steps: int = 500
+    """steps over which that weight rises from zero: in a field that knows nothing yet it would empty the space"""
     grid_decay: float = 0.95
     """what remains of a density grid cell's value at each look into it"""
     checkpoint_seconds: float = 30.0
