@@ -35,7 +35,7 @@ STEPS = 250
 CONFIG = RunConfig(
     radiance=RadianceConfig(levels=4, entries_log2=12, coarsest=8, finest=32, hidden=16, geometry=7),
     sampling=SamplingConfig(bins=64, samples=32, grid_side=32, opacity_cap=0.2, uniform=0.2),
-    training=TrainingConfig(steps=STEPS, rays=256, learning_rate=3e-2, distortion_weight=1e-3),
+    training=TrainingConfig(steps=STEPS, rays=256, learning_rate=3e-2, distortion_weight=1e-3, distortion_steps=1),
 )
 VIEWS = [(0.0, 0.0), (-0.5, 0.0), (0.5, 0.0), (0.0, -0.5), (0.0, 0.5), (-0.4, 0.4), (0.4, -0.4), (0.45, 0.4)]
 
@@ -148,8 +148,9 @@ def test_checkpoints_are_written_on_the_way(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == [file.name]
 
 
-def test_minutes_end_training_before_its_steps(tmp_path):
-    config = replace(CONFIG, training=replace(CONFIG.training, steps=100_000, rays=16))
+@pytest.mark.parametrize("steps", [100_000, None])
+def test_minutes_end_training_before_its_steps(tmp_path, steps):
+    config = replace(CONFIG, training=replace(CONFIG.training, steps=steps, rays=16))
     state = fresh(config)
     train(state, stage_bank(True), plan_of(config), config.training, tmp_path / "c", minutes=0.3 / 60)
     assert 0 < state.step < 100_000

@@ -19,9 +19,9 @@ class Train(CommonOptions):
     out: Annotated[Path, tyro.conf.arg(metavar="RUN")] = field(kw_only=True)
     """run folder to make or to go on with"""
     steps: int | None = None
-    """optimisation steps; by default those of the preset"""
+    """optimisation steps; by default 3500, or as many as --minutes allows"""
     minutes: float | None = None
-    """stop after this many minutes, if that comes first"""
+    """stop after this many minutes, if that comes first; more of them make a sharper field"""
     downscale: int = 1
     """use pictures at 1/D of their size"""
     holdout: str | None = None
@@ -43,7 +43,7 @@ class Train(CommonOptions):
             raise UserError(f"--downscale should be at least 1, not {self.downscale}")
         device = open_device(self)
         config = RunConfig(seed=self.seed, downscale=self.downscale)
-        if self.steps is not None:
+        if self.steps is not None or self.minutes is not None:
             config = replace(config, training=replace(config.training, steps=self.steps))
         with progress_bars() as progress:
             kernels = kernels_for(self.backend, device)

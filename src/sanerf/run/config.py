@@ -33,8 +33,8 @@ class SamplingConfig:
 class TrainingConfig:
     """How the radiance field is trained."""
 
-    steps: int = 3500
-    """optimisation steps"""
+    steps: int | None = 3500
+    """optimisation steps; None where only the time is bounded"""
     rays: int = 2048
     """rays a step"""
     learning_rate: float = 2e-2

@@ -10,14 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from sanerf.data.pixels import PixelBank
 from sanerf.errors import UserError
 from sanerf.fields.radiance import RadianceField
-from sanerf.files import atomic_write
+from sanerf.files import read_tensors, write_tensors
 from sanerf.kernels.backend import Kernels
 from sanerf.kernels.reference import SamplingPlan
 from sanerf.render.renderer import RaySamples, composite_colour, sample_rays
@@ -120,26 +118,23 @@ def train(
 ) -> None:
     """Train to `config.steps`, or for `minutes` if that is sooner, from where the state stands.
 
-    `on_step(step, steps, error, seconds)` is called after each step with the mean squared error and the training time
-    so far, earlier sittings included. Control-C waits for the step to end, writes a checkpoint and then raises its
-    KeyboardInterrupt.
+    `on_step(step, steps, error, seconds)` is called after each step with the steps that there will be (an estimate
+    where time decides), the mean squared error and the training time so far, earlier sittings included. Control-C waits
+    for the step to end, writes a checkpoint and then raises its KeyboardInterrupt.
     """
+    assert config.steps is not None or minutes is not None, "training without an end"
     began, saved = time.monotonic() - state.seconds, time.monotonic()
     with _interrupt_held_back() as interrupted:
         try:
-            while state.step < config.steps:
-                progress = state.step / config.steps
-                if minutes is not None:
-                    progress = max(progress, state.seconds / (60 * minutes))
-                    if progress >= 1:
-                        break
+            while (progress := _progress(state, config, minutes)) < 1:
                 for group in state.optimizer.param_groups:
                     group["lr"] = learning_rate(config, progress)
                 error = training_step(state, bank, plan, config)
                 state.step += 1
                 state.seconds = time.monotonic() - began
                 if on_step is not None:
-                    on_step(state.step, config.steps, error, state.seconds)
+                    steps = max(state.step, round(state.step / _progress(state, config, minutes)))
+                    on_step(state.step, steps, error, state.seconds)
                 if time.monotonic() - saved > config.checkpoint_seconds:
                     save_checkpoint(checkpoint, state)
                     saved = time.monotonic()
@@ -148,6 +143,13 @@ def train(
         except KeyboardInterrupt:
             save_checkpoint(checkpoint, state)
             raise
+
+
+def _progress(state: TrainingState, config: TrainingConfig, minutes: float | None) -> float:
+    """The share of training that is done, by steps or by time, whichever is further."""
+    by_steps = 0.0 if config.steps is None else state.step / config.steps
+    by_time = 0.0 if minutes is None else state.seconds / (60 * minutes)
+    return max(by_steps, by_time)
 
 
 @contextmanager
@@ -182,18 +184,12 @@ def save_checkpoint(path: Path, state: TrainingState) -> None:
     tensors["density_grid"] = state.density_grid
     tensors["generator"] = state.generator.get_state()
     metadata = {"version": CHECKPOINT_VERSION, "step": str(state.step), "seconds": repr(state.seconds)}
-    with atomic_write(path) as temporary:
-        save_file({name: value.contiguous() for name, value in tensors.items()}, temporary, metadata)
+    write_tensors(path, tensors, metadata)
 
 
 def load_checkpoint(path: Path, state: TrainingState) -> None:
     """Take `state` to where the checkpoint stands. UserError if it cannot be read or is of another version."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - safe_open has no iterator
-    except Exception as error:
-        raise UserError(f"the checkpoint {path} cannot be read ({error}); delete it to train from the start") from error
+    tensors, metadata = read_tensors(path, "delete it to train from the start")
     if metadata.get("version") != CHECKPOINT_VERSION:
         raise UserError(f"the checkpoint {path} is of another version of sanerf; delete it to train from the start")
     own = state.field.state_dict()
