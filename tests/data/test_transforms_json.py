@@ -135,6 +135,10 @@ def test_a_sideways_file_is_turned_only_where_the_calibration_is_upright(tmp_pat
         ({"fl_x": math.nan}, "fl_x of images/000.png .* is nan; expected a finite number"),
         ({"cx": "middle"}, "cx of images/000.png .* is 'middle'; expected a finite number"),
         ({"w": 0, "h": 0}, "expected a size in pixels"),
+        ({"fl_x": None, "fl_y": None, "camera_angle_x": 0.0}, "the angle of view 0; expected radians between 0 and pi"),
+        ({"fl_x": None, "fl_y": None, "camera_angle_x": 60}, "the angle of view 60; expected radians between 0 and pi"),
+        ({"train_filenames": 3}, "must be lists of the frames' file paths"),
+        ({"train_filenames": [["images/000.png"]]}, "must be lists of the frames' file paths"),
     ],
 )
 def test_unusable_intrinsics_are_refused_in_a_sentence(tmp_path, change, sentence):

@@ -129,7 +129,11 @@ def damage_record(path: Path) -> None:
     (path / "segmentation.json").write_text("{")
 
 
-@pytest.mark.parametrize("damage", [damage_field, drop_field, drop_tensor, damage_record])
+def drop_names(path: Path) -> None:
+    (path / "segmentation.json").write_text('{"format_version": 1}')
+
+
+@pytest.mark.parametrize("damage", [damage_field, drop_field, drop_tensor, damage_record, drop_names])
 def test_a_damaged_one_is_a_user_error_that_says_what_to_do(run, damage):
     damage(save(run, "cup").path)
     message = r"001( is damaged|/object\.safetensors cannot be read) .*; delete the folder and segment again"

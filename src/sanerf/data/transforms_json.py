@@ -44,7 +44,7 @@ def read_transforms(root: Path) -> Capture:
     folder = Path(os.path.commonpath([os.path.abspath(frame.expected_path.parent) for frame in frames]))
     present, warnings = present_frames(frames, source)
     names = {frame.listed_path: relative_name(frame, folder) for frame in present}
-    train, test = _own_split(content, names)
+    train, test = _own_split(content, names, source)
     views = [
         View(names[frame.listed_path], frame.image_path, frame_camera(frame, source))
         for frame in present
@@ -147,6 +147,11 @@ def _focal_lengths(frame: Frame, width: float, height: float, source: Path) -> t
     """fl_x, fl_y, or from the full angles of view; square pixels where only one direction is given."""
     fx, fy = _number(frame, "fl_x", source), _number(frame, "fl_y", source)
     angle_x, angle_y = _number(frame, "camera_angle_x", source), _number(frame, "camera_angle_y", source)
+    for given, angle in ((fx, angle_x), (fy, angle_y)):
+        if given is None and angle is not None and not 0 < angle < math.pi:
+            raise UserError(
+                f"{source} gives {frame.listed_path} the angle of view {angle:.4g}; expected radians between 0 and pi"
+            )
     if fx is None and angle_x is not None:
         fx = 0.5 * width / math.tan(0.5 * angle_x)
     if fy is None and angle_y is not None:
@@ -195,12 +200,15 @@ def relative_name(frame: Frame, folder: Path) -> str:
 
 
 def _own_split(
-    content: Mapping[str, Any], names: Mapping[str, str]
+    content: Mapping[str, Any], names: Mapping[str, str], source: Path
 ) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:
     """nerfstudio's lists of file paths, as view names; pictures that are not there are passed over."""
     if "train_filenames" not in content:
         return None, None
     held_out = content.get("test_filenames") or content.get("val_filenames") or []
-    train, test = (tuple(names[path] for path in paths if path in names)
-                   for paths in (content["train_filenames"], held_out))  # fmt: skip
+    lists = (content["train_filenames"], held_out)
+    for paths in lists:
+        if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
+            raise UserError(f"train_filenames and test_filenames in {source} must be lists of the frames' file paths")
+    train, test = (tuple(names[path] for path in paths if path in names) for paths in lists)
     return train, test

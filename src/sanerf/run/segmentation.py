@@ -112,7 +112,7 @@ def _is_taken_over(path: Path, names: Sequence[str]) -> bool:
 def _read_record(path: Path) -> dict[str, Any]:
     try:
         record = json.loads((path / "segmentation.json").read_text(encoding="utf-8"))
-        version = record["format_version"]
+        version, _ = record["format_version"], record["names"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} is damaged ({error!r}); delete the folder and segment again") from error
     if version != FORMAT_VERSION:
