@@ -1,4 +1,4 @@
-"""`sanerf segment`: what it refuses."""
+"""`sanerf segment`: the prompts it keeps, and what it refuses."""
 
 import json
 import shutil
@@ -9,6 +9,13 @@ from command_process import assert_refused, files
 from command_stage import HEIGHT, VIEWS, WIDTH, stage_camera, write_prompts
 
 from analytic_scene import cast
+from sanerf.prompts.file import read_prompts
+
+
+def test_the_prompts_are_kept_with_what_came_of_them(segmented, tmp_path):
+    record = json.loads((segmented.run / "segmentations" / "001" / "segmentation.json").read_text())
+    (tmp_path / "kept.json").write_text(json.dumps(record["prompts"]))
+    assert read_prompts(tmp_path / "kept.json") == read_prompts(segmented.prompts)
 
 
 def test_prompts_that_cannot_be_used_are_refused_and_leave_the_run_as_it_was(segmented, sanerf, tmp_path):

@@ -8,7 +8,6 @@ import tyro
 
 from sanerf.cli.console import CommonOptions, peak_memory_gb, print_result, progress_bars
 from sanerf.cli.opened import open_trained
-from sanerf.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -31,8 +30,6 @@ class Segment(CommonOptions):
         with progress_bars() as progress:
             opened = open_trained(self.run_folder, self, with_objects=False)
             prompts = read_prompts(self.prompts)
-            if not prompts.objects:
-                raise UserError(f"{self.prompts} has no objects")
             segmentation, seconds = segment_run(
                 opened.run, opened.renderer, prompts, self.segmenter, seed=self.seed, progress=progress
             )

@@ -13,7 +13,6 @@ names the object and the key.
 
 import json
 import math
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import Any
 
 from sanerf.data.scene import Scene
 from sanerf.errors import UserError
+from sanerf.files import write_json
 
 _NAME_LENGTH = 100
 _UNFIT = set('/\\<>:"|?*')
@@ -90,16 +90,13 @@ def read_prompts(path: Path) -> PromptSet:
 
 
 def write_prompts(prompts: PromptSet, path: Path) -> None:
-    """Write what `read_prompts` reads back equal, under a temporary name that is then renamed."""
-    document = {"objects": [_object_document(entry) for entry in prompts.objects]}
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        os.replace(temporary, path)
-    except OSError as error:
-        raise UserError(f"the prompts cannot be written to {path}: {error.strerror}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    """Write what `read_prompts` reads back equal. UserError where the system refuses."""
+    write_json(path, prompts_to_json(prompts))
+
+
+def prompts_to_json(prompts: PromptSet) -> dict[str, Any]:
+    """The prompts as the JSON object of a prompts file."""
+    return {"objects": [_object_document(entry) for entry in prompts.objects]}
 
 
 def check_prompts(prompts: PromptSet, scene: Scene) -> None:

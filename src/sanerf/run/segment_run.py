@@ -17,7 +17,7 @@ from sanerf.data.images import downscaled_size, load_image
 from sanerf.errors import UserError
 from sanerf.fields.object import ObjectField
 from sanerf.geometry.cameras import Camera, resized
-from sanerf.prompts.file import PromptSet, check_prompts
+from sanerf.prompts.file import PromptSet, check_prompts, prompts_to_json
 from sanerf.prompts.lift import LiftedPrompts, lift_objects
 from sanerf.render.images import Renderer
 from sanerf.run.folder import Run
@@ -103,7 +103,12 @@ def segment_run(
     _check_masks(masks, names)
     stages.end("decode")
     field, masks = _aggregate(run, renderer, names=names, masks=masks, decoder=decoder, seed=seed, stages=stages)
-    record: dict[str, Any] = {"segmenter": segmenter, "seed": seed, "seconds": stages.seconds}
+    record: dict[str, Any] = {
+        "segmenter": segmenter,
+        "seed": seed,
+        "seconds": stages.seconds,
+        "prompts": prompts_to_json(prompts),
+    }
     return save_segmentation(run, names, field, record, _stored_masks(run, masks)), stages.seconds
 
 

@@ -1,6 +1,6 @@
 """What one call of `segment` leaves in a run folder, and the masks it renders in any view.
 
-    segmentations/NNN/segmentation.json     format version, object names, prompts, segmenter, seconds
+    segmentations/NNN/segmentation.json     format version, object names, segmenter, seed, seconds, prompts
     segmentations/NNN/object.safetensors    the object field
     segmentations/NNN/decoded/NAME/STEM.png the decoder's own mask in each view it was asked in
 
