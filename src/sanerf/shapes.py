@@ -4,16 +4,38 @@ They come from jaxtyping when it is installed (the test suite installs it and re
 without, and then an annotation is just the array type. Axis words have one meaning everywhere:
 
     rays, samples        a batch of rays, the samples along one
-    points               3D points or query positions without ray structure
     edges                samples + 1, the ends of a ray's intervals
+    points               3D points or query positions without ray structure
+    batch, axes          any number of axes, with a star
     levels, entries      of a hash grid
-    channels, hidden     feature widths
+    channels, features   values at a place, the values that an encoding gives
+    geometry             channels that the density head hands to the colour head
     objects              identities of the object field, background first (the paper's L)
-    views                pictures of a scene
+    views, pixels        pictures of a scene, all their pixels one after the other
+    rays_and_one         where the samples of each ray start, and where the last ray's end
+    views_and_one        the same for the pixels of views
+    directions           rays of one set of intrinsics, in camera axes
     h, w                 a picture's rows and columns
+    mh, mw               those of a mask at a resolution of its own
+    ch, cw               those of a cut-out
+    rows, columns        of a lattice of pixels
+    side                 cells or pixels along the edge of a cube or a square
     hypotheses           masks a decoder proposes for one prompt
     clicks               point prompts of one object in one view
     faces, vertices      of a mesh
+    voxels               occupied cells of a regular grid
+    nx, ny, nz           points of a lattice along each axis
+    bx, by, bz           its blocks of cells
+
+and inside of the segmenters' networks
+
+    n, c                 prompts or pictures of a batch, channels
+    q, k                 queries and keys of an attention
+    maps                 prompts drawn as pictures
+    ph, pw               rows and columns of a previous mask
+    small                side of SAM's masks, a quarter of its input frame
+
+A number behind h, w or c is another size of the same thing (h4 at stride 4), an underscore any length.
 """
 
 from typing import TYPE_CHECKING

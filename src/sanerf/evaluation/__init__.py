@@ -1,0 +1,1 @@
+"""How good a run is: metrics, scores of its views and objects, and the HTML report."""

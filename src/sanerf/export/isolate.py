@@ -84,7 +84,7 @@ def orbit_cameras(
 
 def render_orbit(
     source: ObjectSource, low: Float[Tensor, "3"], high: Float[Tensor, "3"], size: int = 256, frames: int = 24
-) -> Iterator[Float[Tensor, "size size 3"]]:
+) -> Iterator[Float[Tensor, "side side 3"]]:
     """Pictures of the object alone on light grey, once round it."""
     renderer = isolated_renderer(source, low, high)
     centre = ((low + high) / 2).double().cpu()

@@ -1,1 +1,1 @@
-"""A run: its folder on disk, its configuration, and the training of its radiance field."""
+"""A run: its folder on disk, its configuration, and the stages `train` and `segment` as functions."""
