@@ -13,6 +13,11 @@ def test_objects_views_and_outputs_that_are_not_there_are_named(segmented, saner
         (("render", run, "--views", "best", "--out", out), "--views should be test, train, all or .*, not 'best'"),
         (("render", run, "--views", tmp_path / "no.json", "--out", out), "no.json"),
         (("export", run, "--name", "cup", "--format", "masks", "--out", out), "has no object 'cup'"),
+        (("export", run, "--name", "ball", "--format", "points", "--out", tmp_path / "a.xyz"), "written as .ply"),
+        (
+            ("export", run, "--name", "ball", "--format", "mesh", "--out", tmp_path / "a.usd"),
+            "written as .ply, .glb, .obj",
+        ),
         (("evaluate", run, "--masks", tmp_path / "none"), "there is no masks folder"),
         (("evaluate", run, "--masks", segmented.masks, "--name", "cup"), "has no object 'cup'"),
         (("evaluate", run, "--name", "ball"), "--name needs --masks"),

@@ -54,7 +54,7 @@ def scene():
 
 def test_sphere_points_normals_and_colours(scene):
     rays, distances, colours = scene
-    cloud = surface_points(rays, distances, colours=colours, probability=torch.ones(len(rays)), voxel=0.03)
+    cloud = surface_points(rays, distances, colours=colours, voxel=0.03)
     radii = np.linalg.norm(cloud.points, axis=1)
     # A voxel's mean lies below the sphere by at most about voxel^2 / (2 radius) = 0.0009.
     assert np.abs(radii - RADIUS).max() < 0.0015
@@ -67,15 +67,15 @@ def test_sphere_points_normals_and_colours(scene):
     assert 3000 < len(cloud) < 6100
 
 
-def test_only_the_objects_rays_count(scene):
+def test_rays_that_end_nowhere_are_left_out(scene):
     rays, distances, colours = scene
-    right = ((colours[:, 0] > 0.5) & torch.isfinite(distances)).float()
-    cloud = surface_points(rays, distances, colours=colours, probability=right, voxel=0.03, outlier_spread=0.0)
-    assert cloud.points[:, 0].min() > 0
-    with pytest.raises(UserError, match="no ray shows the object"):
-        surface_points(rays, distances, colours=colours, probability=0 * right, voxel=0.03)
-    with pytest.raises(UserError, match="no ray shows the object"):
-        surface_points(rays, distances + math.inf, colours=colours, probability=right, voxel=0.03)
+    right = (colours[:, 0] > 0.5) & torch.isfinite(distances)
+    nowhere = torch.where(torch.arange(len(rays)) % 2 == 0, math.inf, -1.0)
+    cloud = surface_points(rays, torch.where(right, distances, nowhere), colours=colours, voxel=0.03)
+    expected = surface_points(rays[right], distances[right], colours=colours[right], voxel=0.03)
+    np.testing.assert_array_equal(cloud.points, expected.points)
+    with pytest.raises(UserError, match="no ray ends on the object"):
+        surface_points(rays, nowhere, colours=colours, voxel=0.03)
 
 
 def test_floating_points_are_dropped(scene):
@@ -83,9 +83,8 @@ def test_floating_points_are_dropped(scene):
     hits = torch.isfinite(distances).nonzero()[:, 0]
     floating = distances.clone()
     floating[hits[::500]] -= 0.6
-    probability = torch.ones(len(rays))
-    cloud = surface_points(rays, floating, colours=colours, probability=probability, voxel=0.03)
-    kept_all = surface_points(rays, floating, colours=colours, probability=probability, voxel=0.03, outlier_spread=0.0)
+    cloud = surface_points(rays, floating, colours=colours, voxel=0.03)
+    kept_all = surface_points(rays, floating, colours=colours, voxel=0.03, outlier_spread=0.0)
     assert (np.linalg.norm(kept_all.points, axis=1) > RADIUS + 0.1).sum() > 10
     assert np.linalg.norm(cloud.points, axis=1).max() < RADIUS + 0.01
     assert len(cloud) > 0.95 * (np.linalg.norm(kept_all.points, axis=1) < RADIUS + 0.01).sum()
@@ -112,7 +111,7 @@ def test_few_points_are_never_isolated_and_face_the_camera():
 
 def test_transform_and_file(tmp_path, scene):
     rays, distances, colours = scene
-    cloud = surface_points(rays, distances, colours=colours, probability=torch.ones(len(rays)), voxel=0.1)
+    cloud = surface_points(rays, distances, colours=colours, voxel=0.1)
     quarter_turn = torch.tensor([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]], dtype=torch.float64)
     moved = transform_points(cloud, Similarity(2.0, quarter_turn, torch.tensor([1.0, 2, 3], dtype=torch.float64)))
     x, y, z = cloud.points.T

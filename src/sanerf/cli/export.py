@@ -39,11 +39,16 @@ class Export(CommonOptions):
             view_cutout,
             view_mask,
         )
-        from sanerf.export.mesh_files import write_mesh
-        from sanerf.export.points import write_points
+        from sanerf.export.mesh_files import check_mesh_ending, write_mesh
+        from sanerf.export.points import check_points_ending, write_points
         from sanerf.files import atomic_folder, write_png
         from sanerf.run.segmentation import find_object
 
+        # Before the minutes that rendering takes.
+        if self.format == "mesh":
+            check_mesh_ending(self.out)
+        elif self.format == "points":
+            check_points_ending(self.out)
         with progress_bars() as progress:
             opened = open_trained(self.run_folder, self)
             segmentation = find_object(opened.segmentations, self.name, opened.run)

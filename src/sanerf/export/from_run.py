@@ -22,7 +22,7 @@ from sanerf.run.segmentation import RenderedObjects, Segmentation, render_object
 from sanerf.shapes import Bool, Float, UInt8
 
 POINT_VIEWS = 24
-"""Views, evenly spread over the training views, whose pixels become surface points."""
+"""At least so many views, evenly spread over the training views, give surface points; all where there are fewer."""
 POINT_PICTURE_SIDE = 320
 """Longer side of the pictures that are rendered for surface points."""
 
@@ -90,8 +90,7 @@ def export_points(source: ObjectSource, surface: ObjectSurface) -> PointCloud:
     """The object's visible surface as a cloud of about 300 voxels across, in the scene file's frame."""
     low, high = surface.box(margin=0.0)
     voxel = float((high - low).max()) / 300
-    certain = torch.ones(len(surface.rays))
-    cloud = surface_points(surface.rays, surface.distances, colours=surface.colours, probability=certain, voxel=voxel)
+    cloud = surface_points(surface.rays, surface.distances, colours=surface.colours, voxel=voxel)
     return transform_points(cloud, source.run.scene.world_from_file.inverse())
 
 
@@ -104,9 +103,12 @@ def export_mesh(source: ObjectSource, surface: ObjectSurface, resolution: int = 
     low, high = surface.box(margin=0.05)
     cell = float((high - low).max()) / resolution
     field, objects = source.renderer.field, source.segmentation.field
+    # The mesh is made on the CPU, whichever device the fields are on.
+    device = source.renderer.density_grid.device
 
     def occupancy(p_world: Tensor) -> Tensor:
         with torch.no_grad():
+            p_world = p_world.to(device)
             density, _ = field.density(p_world)
             probability = torch.softmax(objects(p_world), dim=1)[:, source.index]
         # Two cells' length: a surface of a radiance field is about as thick as its grid is fine.
@@ -114,8 +116,8 @@ def export_mesh(source: ObjectSource, surface: ObjectSurface, resolution: int = 
 
     def colour(p_world: Tensor, normals: Tensor) -> Tensor:
         with torch.no_grad():
-            _, geometry = field.density(p_world)
-            return field.colour(geometry, spherical_harmonics(-normals))
+            _, geometry = field.density(p_world.to(device))
+            return field.colour(geometry, spherical_harmonics(-normals.to(device)))
 
     mesh = mesh_from_function(occupancy, bounds_min=low, bounds_max=high, resolution=resolution, level=0.5, smooth=1.0)
     if not len(mesh.faces):

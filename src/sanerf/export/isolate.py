@@ -20,6 +20,7 @@ class IsolatedField(RadianceField):
     elsewhere: far from every mask the object field only guesses."""
 
     def __init__(self, radiance: RadianceField, objects: ObjectField, index: int, low: Tensor, high: Tensor):
+        # Not RadianceField's own constructor: this one has no weights but those of the field that it cuts from.
         nn.Module.__init__(self)
         self._radiance, self._objects, self._index = radiance, objects, index
         self._low, self._high = low, high
@@ -40,6 +41,7 @@ class IsolatedField(RadianceField):
 def isolated_renderer(source: ObjectSource, low: Float[Tensor, "3"], high: Float[Tensor, "3"]) -> Renderer:
     """A renderer of the object alone, cut to the box from `low` to `high`; its density grid knows of nothing else."""
     renderer = source.renderer
+    low, high = low.to(renderer.density_grid.device), high.to(renderer.density_grid.device)
     field = IsolatedField(renderer.field, source.segmentation.field, source.index, low, high)
     grid = renderer.density_grid
     side = grid.shape[0]
@@ -75,10 +77,10 @@ def orbit_cameras(
         right = torch.linalg.cross(forward, torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64))
         right = right / right.norm()
         down = torch.linalg.cross(forward, right)
-        pose = torch.eye(4, dtype=torch.float64)
-        pose[:3, :3] = torch.stack([right, down, forward], dim=1)
-        pose[:3, 3] = centre + distance * offset
-        out.append(Camera(size, size, focal, focal, size / 2, size / 2, pose))
+        world_from_cam = torch.eye(4, dtype=torch.float64)
+        world_from_cam[:3, :3] = torch.stack([right, down, forward], dim=1)
+        world_from_cam[:3, 3] = centre + distance * offset
+        out.append(Camera(size, size, focal, focal, size / 2, size / 2, world_from_cam))
     return out
 
 

@@ -20,6 +20,7 @@ from sanerf.shapes import Float, UInt8
 
 _ARRAY_BUFFER, _ELEMENT_ARRAY_BUFFER = 34962, 34963
 _UINT32, _FLOAT = 5125, 5126
+_ENDINGS = (".ply", ".glb", ".obj")
 
 
 def write_mesh(path: Path, mesh: Mesh) -> None:
@@ -27,11 +28,14 @@ def write_mesh(path: Path, mesh: Mesh) -> None:
 
     PLY also carries `invented`, 1 at the vertices of lids.
     """
-    writers = {".ply": _write_ply, ".glb": _write_glb, ".obj": _write_obj}
-    writer = writers.get(path.suffix.lower())
-    if writer is None:
-        raise UserError(f"a mesh is written as {', '.join(writers)}, not as {path.suffix or 'no ending'}: {path}")
-    writer(path, mesh)
+    check_mesh_ending(path)
+    {".ply": _write_ply, ".glb": _write_glb, ".obj": _write_obj}[path.suffix.lower()](path, mesh)
+
+
+def check_mesh_ending(path: Path) -> None:
+    """Raise UserError where `write_mesh` knows no format for the path's ending."""
+    if path.suffix.lower() not in _ENDINGS:
+        raise UserError(f"a mesh is written as {', '.join(_ENDINGS)}, not as {path.suffix or 'no ending'}: {path}")
 
 
 def _write_ply(path: Path, mesh: Mesh) -> None:

@@ -40,22 +40,20 @@ def surface_points(
     distances: Float[Tensor, "rays"],
     *,
     colours: Float[Tensor, "rays 3"],
-    probability: Float[Tensor, "rays"],
     voxel: float,
-    threshold: float = 0.5,
     outlier_spread: float = 2.0,
 ) -> PointCloud:
-    """The cloud of the rays whose `probability` of showing the object is above `threshold`.
+    """The cloud of where rays that show the object end.
 
     `colours` are sRGB in 0 to 1. `voxel` is the edge length in the rays' frame within which points become one.
     Isolated points go (`isolated`, with `outlier_spread`; 0 or less keeps them). Rays that end nowhere (distance not
-    finite or not positive) are left out. The rays may come from many views, one after the other; to save memory, pass
-    the object's rays alone. Raises UserError where nothing remains.
+    finite or not positive) are left out. The rays may come from many views, one after the other. Raises UserError where
+    nothing remains.
     """
     assert voxel > 0, voxel
-    hit = (probability > threshold) & torch.isfinite(distances) & (distances > 0)
+    hit = torch.isfinite(distances) & (distances > 0)
     if not hit.any():
-        raise UserError(f"no ray shows the object with a probability above {threshold:g}, so there are no points")
+        raise UserError("no ray ends on the object, so there are no points")
     chosen = rays[hit]
     ends = (chosen.origins + distances[hit, None] * chosen.directions).double().cpu().numpy()
     attributes = np.concatenate([colours[hit].cpu().numpy(), -chosen.directions.cpu().numpy()], axis=1)
@@ -130,6 +128,11 @@ def transform_points(cloud: PointCloud, target_from_source: Similarity) -> Point
 
 def write_points(path: Path, cloud: PointCloud) -> None:
     """Write the cloud as PLY with normals and colours. UserError for another ending."""
+    check_points_ending(path)
+    write_ply(path, Ply(cloud.points, cloud.normals, cloud.colours), comment="points of an object, by sanerf")
+
+
+def check_points_ending(path: Path) -> None:
+    """Raise UserError where `write_points` knows no format for the path's ending."""
     if path.suffix.lower() != ".ply":
         raise UserError(f"points are written as .ply, not as {path.suffix or 'a file without ending'}: {path}")
-    write_ply(path, Ply(cloud.points, cloud.normals, cloud.colours), comment="points of an object, by sanerf")
