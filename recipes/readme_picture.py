@@ -8,13 +8,12 @@ import torch
 from PIL import Image
 
 from sanerf.data.images import load_image
-from sanerf.evaluation.run_report import to_bytes
 from sanerf.export.from_run import ObjectSource, object_surfaces
 from sanerf.export.isolate import isolated_renderer, orbit_cameras
 from sanerf.kernels.backend import kernels_for
 from sanerf.prompts.file import read_prompts
 from sanerf.render.images import render_image
-from sanerf.render.pictures import OKABE_ITO, draw_clicks, overlay_mask
+from sanerf.render.pictures import OKABE_ITO, draw_clicks, overlay_mask, to_bytes
 from sanerf.run.folder import load_renderer, open_run
 from sanerf.run.segment_run import run_cameras
 from sanerf.run.segmentation import load_segmentations, render_objects

@@ -26,7 +26,13 @@ class Demo(CommonOptions):
     def _run(self, folder: Path) -> None:
         from sanerf.data.load import load_scene
         from sanerf.evaluation.demo_report import write_demo_report
-        from sanerf.evaluation.run_evaluation import DecoderAlone, TrueMasks, evaluate_run, scores_to_json
+        from sanerf.evaluation.run_evaluation import (
+            DecoderAlone,
+            ScoredView,
+            TrueMasks,
+            evaluate_run,
+            scores_to_json,
+        )
         from sanerf.evaluation.run_report import ReportViews, scores_table
         from sanerf.export.from_run import ObjectSource, export_mesh, export_points, object_surfaces
         from sanerf.export.mesh_files import write_mesh
@@ -62,29 +68,30 @@ class Demo(CommonOptions):
             alone = DecoderAlone(decoder.segmenter, lift_prompts(prompts, decoder, run_cameras(run), renderer))
             pictures = ReportViews(most=4)
 
-            def on_view(scored) -> None:
+            def on_view(scored: ScoredView) -> None:
                 pictures.add(run, scored)
                 progress("evaluate", pictures.seen, len(scene.test))
 
             scores = evaluate_run(
                 run,
                 renderer,
-                [segmentation],
-                scene.test,
-                true_masks=TrueMasks(folder / "masks"),
-                names=segmentation.names,
+                segmentations=[segmentation],
+                views=scene.test,
+                true_masks=TrueMasks(folder / "masks", segmentation.names),
                 alone=alone,
                 on_view=on_view,
             )
             surfaces = object_surfaces(run, renderer, segmentation, segmentation.names, progress)
+            sources = {name: ObjectSource(run, renderer, segmentation, name) for name in segmentation.names}
             for done, (name, surface) in enumerate(surfaces.items(), start=1):
-                source = ObjectSource(run, renderer, segmentation, name)
-                write_points(self.out / "objects" / f"{name}.ply", export_points(source, surface))
-                write_mesh(self.out / "objects" / f"{name}.glb", export_mesh(source, surface, resolution=128))
+                write_points(self.out / "objects" / f"{name}.ply", export_points(sources[name], surface))
+                write_mesh(self.out / "objects" / f"{name}.glb", export_mesh(sources[name], surface, resolution=128))
                 progress("export", done, len(surfaces))
             seconds = {"train": trained, **stages, "total": time.monotonic() - began}
             report = self.out / "report.html"
-            write_demo_report(report, run, renderer, segmentation, prompts, surfaces, scores, pictures, seconds)
+            write_demo_report(
+                report, prompts, sources=sources, surfaces=surfaces, scores=scores, pictures=pictures, seconds=seconds
+            )
         seconds["total"] = time.monotonic() - began
         memory = peak_memory_gb()
         result = {

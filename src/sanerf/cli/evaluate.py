@@ -27,7 +27,7 @@ class Evaluate(CommonOptions):
     """where to write the HTML report; by default report.html in the run folder"""
 
     def run(self) -> None:
-        from sanerf.evaluation.run_evaluation import TrueMasks, evaluate_run, scores_to_json
+        from sanerf.evaluation.run_evaluation import ScoredView, TrueMasks, evaluate_run, scores_to_json
         from sanerf.evaluation.run_report import ReportViews, scores_table, write_run_report
         from sanerf.run.segmentation import find_object, owners
 
@@ -52,18 +52,16 @@ class Evaluate(CommonOptions):
                     raise UserError(f"{self.masks} has no folder for any of the run's objects: {', '.join(known)}")
             pictures = ReportViews(most=8)
 
-            def on_view(scored) -> None:
+            def on_view(scored: ScoredView) -> None:
                 pictures.add(opened.run, scored)
                 progress("evaluate", pictures.seen, len(views))
 
-            true_masks = TrueMasks(self.masks, names[0] if len(names) == 1 else None) if self.masks else None
             scores = evaluate_run(
                 opened.run,
                 opened.renderer,
-                opened.segmentations,
-                views,
-                true_masks=true_masks,
-                names=names,
+                segmentations=opened.segmentations,
+                views=views,
+                true_masks=TrueMasks(self.masks, tuple(names)) if self.masks is not None else None,
                 on_view=on_view,
             )
             report = self.report or self.run_folder / "report.html"

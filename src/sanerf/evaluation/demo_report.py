@@ -12,11 +12,9 @@ from sanerf.export.cutouts import rgba_cutout
 from sanerf.export.from_run import ObjectSource, ObjectSurface
 from sanerf.export.isolate import render_orbit
 from sanerf.prompts.file import ObjectPrompts, PromptSet
-from sanerf.render.images import Renderer
 from sanerf.render.pictures import draw_clicks, to_bytes
-from sanerf.run.folder import Run
 from sanerf.run.segment_run import run_cameras
-from sanerf.run.segmentation import Segmentation, render_objects
+from sanerf.run.segmentation import render_objects
 
 ORBIT_FRAMES = 16
 ORBIT_SIZE = 160
@@ -24,20 +22,18 @@ ORBIT_SIZE = 160
 
 def write_demo_report(
     path: Path,
-    run: Run,
-    renderer: Renderer,
-    segmentation: Segmentation,
     prompts: PromptSet,
+    *,
+    sources: dict[str, ObjectSource],
     surfaces: dict[str, ObjectSurface],
     scores: Scores,
     pictures: ReportViews,
     seconds: dict[str, float],
 ) -> None:
-    """Write the page beside the demo's other files."""
+    """Write the page beside the demo's other files; `sources` and `surfaces` by object name."""
     objects = []
     for entry in prompts.objects:
-        source = ObjectSource(run, renderer, segmentation, entry.name)
-        objects += _object_figures(source, surfaces[entry.name], entry)
+        objects += _object_figures(sources[entry.name], surfaces[entry.name], entry)
     stages = Table(("stage", "seconds"), tuple((stage, f"{value:.1f}") for stage, value in seconds.items()))
     sections = (
         Section(

@@ -16,7 +16,7 @@ _C1, _C2 = 0.01**2, 0.03**2
 
 @dataclass(frozen=True)
 class SquaredError:
-    """Squared differences summed over colour values; add several to pool pictures."""
+    """Squared differences of colours in [0, 1], summed over their values; add several to pool pictures."""
 
     total: float = 0.0
     values: int = 0
@@ -26,7 +26,7 @@ class SquaredError:
 
     @property
     def psnr(self) -> float:
-        """-10 log10 of the mean, in dB; infinite for equal pictures, nan where nothing was compared."""
+        """Peak signal-to-noise ratio in dB, -10 log10 of the mean; infinite for equal pictures, nan for none at all."""
         if self.values == 0:
             return math.nan
         return math.inf if self.total == 0 else -10.0 * math.log10(self.total / self.values)
@@ -40,16 +40,6 @@ def squared_error(
     if inside is not None:
         squares = squares[inside]
     return SquaredError(float(squares.sum()), squares.numel())
-
-
-def psnr(image: Float[Tensor, "h w 3"], reference: Float[Tensor, "h w 3"]) -> float:
-    """Peak signal-to-noise ratio in dB of colours in [0, 1]."""
-    return squared_error(image, reference).psnr
-
-
-def psnr_inside(image: Float[Tensor, "h w 3"], reference: Float[Tensor, "h w 3"], inside: Bool[Tensor, "h w"]) -> float:
-    """PSNR over the pixels of a mask alone; nan where it is empty. Pool views by adding `squared_error`s instead."""
-    return squared_error(image, reference, inside).psnr
 
 
 def ssim(image: Float[Tensor, "h w 3"], reference: Float[Tensor, "h w 3"]) -> float:

@@ -27,14 +27,15 @@ from sanerf.shapes import Bool, Float
 
 @dataclass(frozen=True)
 class TrueMasks:
-    """Where the true masks lie, as `sanerf.data.mask_files` says; the object `single` needs no folder of its own."""
+    """The objects `names` and where their true masks lie, as `sanerf.data.mask_files` says; one alone needs no folder
+    of its own."""
 
     directory: Path
-    single: str | None = None
+    names: tuple[str, ...]
 
     def paths(self, name: str, scene: Scene, views: Sequence[int]) -> dict[int, Path]:
         """The mask files of an object by view; a view without one is not scored."""
-        return mask_paths(self.directory, name, scene, views, single_object=self.single == name)
+        return mask_paths(self.directory, name, scene, views, single_object=len(self.names) == 1)
 
 
 @dataclass
@@ -42,9 +43,8 @@ class ObjectScore:
     """One object's counts over the views scored so far."""
 
     counts: MaskCounts = field(default_factory=MaskCounts)
-    inside: SquaredError = field(default_factory=lambda: SquaredError(0.0, 0))
+    inside: SquaredError = field(default_factory=SquaredError)
     views: int = 0
-    per_view_iou: dict[int, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,6 @@ class ScoredView:
     index: int
     photo: Float[Tensor, "h w 3"]
     rendered: RenderedObjects
-    true: dict[str, Bool[Tensor, "mh mw"]]
-    alone: dict[str, Bool[Tensor, "h w"]]
 
 
 @dataclass(frozen=True)
@@ -80,23 +78,23 @@ class DecoderAlone:
 def evaluate_run(
     run: Run,
     renderer: Renderer,
+    *,
     segmentations: Sequence[Segmentation],
     views: Sequence[int],
-    *,
     true_masks: TrueMasks | None,
-    names: Sequence[str] = (),
     alone: DecoderAlone | None = None,
     on_view: Callable[[ScoredView], None] | None = None,
 ) -> Scores:
-    """Render and score `views`; with `true_masks` also the objects `names`.
+    """Render and score `views`; with `true_masks` also its objects.
 
     Masks are compared at the mask file's own resolution. The decoder alone sees the rendered picture of the view, as
     in the paper: of a view never photographed there is no other. UserError where no view has a mask of an object.
     """
+    names = true_masks.names if true_masks is not None else ()
     objects = {name: ObjectScore() for name in names}
     alone_scores = {name: ObjectScore() for name in names} if alone is not None else {}
     paths = {name: true_masks.paths(name, run.scene, views) if true_masks is not None else {} for name in names}
-    total, ssims = SquaredError(0.0, 0), []
+    total, ssims = SquaredError(), []
     for index in views:
         pictures = load_split(run.scene, [index], run.config.downscale)
         camera, photo = pictures.cameras[0], pictures.rgb[0].float() / 255
@@ -113,16 +111,16 @@ def evaluate_run(
             answers = decode_view(alone.segmenter, features, alone.lifted, index, camera, renderer)
             nothing = torch.zeros(camera.height, camera.width, dtype=torch.bool)
             decoded = {n: (answers[n].probability > 0.5).cpu() if n in answers else nothing for n in names}
-        true = {}
         for name in names:
             if index not in paths[name]:
                 continue
-            true[name] = load_mask(paths[name][index])
-            _add(objects[name], index, rendered.mask(name, *true[name].shape), true[name], rgb, photo)
+            true = load_mask(paths[name][index])
+            inside = squared_error(rgb, photo, _resized(true, camera.height, camera.width))
+            _add(objects[name], count_masks(rendered.mask(name, *true.shape), true), inside)
             if alone is not None:
-                _add(alone_scores[name], index, _resized(decoded[name], *true[name].shape), true[name], rgb, photo)
+                _add(alone_scores[name], count_masks(_resized(decoded[name], *true.shape), true), inside)
         if on_view is not None:
-            on_view(ScoredView(index, photo, rendered, true, decoded))
+            on_view(ScoredView(index, photo, rendered))
     for name, score in objects.items():
         if score.views == 0:
             raise UserError(f"no view that was scored has a true mask of {name!r} in the masks folder")
@@ -130,11 +128,9 @@ def evaluate_run(
     return Scores(total.psnr, mean_ssim, len(views), objects, alone_scores)
 
 
-def _add(score: ObjectScore, view: int, predicted: Tensor, true: Tensor, rgb: Tensor, photo: Tensor) -> None:
-    counts = count_masks(predicted, true)
+def _add(score: ObjectScore, counts: MaskCounts, inside: SquaredError) -> None:
     score.counts += counts
-    score.per_view_iou[view] = counts.iou
-    score.inside += squared_error(rgb, photo, _resized(true, *photo.shape[:2]))
+    score.inside += inside
     score.views += 1
 
 
