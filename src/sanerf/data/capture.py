@@ -63,10 +63,10 @@ def rigid_pose(target_from_cam: np.ndarray, whose: str) -> Float64[Tensor, "4 4"
     if np.linalg.det(axes) < 0:
         raise UserError(f"the pose of {whose} mirrors the camera (left-handed axes); expected a rotation")
     left, _, right = np.linalg.svd(axes)
-    pose = np.eye(4)
-    pose[:3, :3] = left @ right
-    pose[:3, 3] = target_from_cam[:3, 3]
-    return torch.from_numpy(pose)
+    rigid = np.eye(4)
+    rigid[:3, :3] = left @ right
+    rigid[:3, 3] = target_from_cam[:3, 3]
+    return torch.from_numpy(rigid)
 
 
 def fitted_to_picture(camera: Camera, path: Path) -> Camera:

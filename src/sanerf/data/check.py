@@ -15,6 +15,7 @@ from sanerf.errors import UserError
 LONG_SIDE = 1024
 """Pictures with a longer side are better trained downscaled on a CPU."""
 FEW_VIEWS = 15
+"""With fewer views to train on, geometry is rough."""
 BLUR_SHARE = 0.35
 """A picture with less than this share of the median sharpness is called blurry."""
 
@@ -33,21 +34,21 @@ def check_scene(root: Path) -> SceneReport:
     scene = load_scene(root)
     sharpness, unreadable = _sharpness(scene)
     problems = [*scene.warnings, *unreadable, *_problems(scene, sharpness)]
-    widths = sorted({(view.camera.width, view.camera.height) for view in scene.views})
+    sizes = sorted({(view.camera.width, view.camera.height) for view in scene.views})
     distances = [float(view.camera.centre.norm()) for view in scene.views]
     facts = {
         "layout": scene.layout,
         "views": len(scene.views),
         "train": len(scene.train),
         "test": len(scene.test),
-        "sizes": [list(size) for size in widths],
+        "sizes": [list(size) for size in sizes],
         "distorted": any(any(view.camera.distortion) for view in scene.views),
         "has_alpha": scene.has_alpha,
         "file_units_per_world_unit": 1 / scene.world_from_file.scale,
     }
-    sizes = ", ".join(f"{w}x{h}" for w, h in widths[:3]) + (", ..." if len(widths) > 3 else "")
+    listed = ", ".join(f"{w}x{h}" for w, h in sizes[:3]) + (", ..." if len(sizes) > 3 else "")
     sentences = [
-        f"{root}: {len(scene.views)} views ({sizes}) in the {scene.layout} layout, "
+        f"{root}: {len(scene.views)} views ({listed}) in the {scene.layout} layout, "
         f"{len(scene.train)} to train on and {len(scene.test)} held out.",
         f"Cameras stand {min(distances):.2f} to {max(distances):.2f} from the centre, in units of the normalised world "
         f"({facts['file_units_per_world_unit']:.3g} units of the file).",

@@ -64,13 +64,13 @@ def pixel_bank(cameras: Sequence[Camera], images: Sequence[Tensor], alphas: Sequ
             total += camera.width * camera.height
         first_direction.append(seen[key])
     counts = [0] + [image.shape[0] * image.shape[1] for image in images]
-    poses = torch.stack([camera.world_from_cam for camera in cameras]).float()
+    world_from_cam = torch.stack([camera.world_from_cam for camera in cameras]).float()
     return PixelBank(
         torch.cat([image.reshape(-1, 3) for image in images]),
         None if alphas is None else torch.cat([alpha.reshape(-1) for alpha in alphas]),
         torch.tensor(counts).cumsum(0),
         torch.tensor(first_direction),
         torch.cat(directions),
-        poses[:, :3, :3].contiguous(),
-        poses[:, :3, 3].contiguous(),
+        world_from_cam[:, :3, :3].contiguous(),
+        world_from_cam[:, :3, 3].contiguous(),
     )

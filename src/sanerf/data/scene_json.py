@@ -72,7 +72,7 @@ def _view_to_json(view: View, root: Path) -> dict[str, Any]:
 
 
 def _view_from_json(entry: dict[str, Any], root: Path) -> View:
-    pose = torch.tensor(entry["world_from_cam"], dtype=torch.float64)
+    world_from_cam = torch.tensor(entry["world_from_cam"], dtype=torch.float64)
     (width, height), (fx, fy, cx, cy) = entry["size"], entry["intrinsics"]
-    camera = Camera(width, height, fx, fy, cx, cy, pose, tuple(entry["distortion"]))
+    camera = Camera(width, height, fx, fy, cx, cy, world_from_cam, tuple(entry["distortion"]))
     return View(entry["name"], root / entry["image"], camera)

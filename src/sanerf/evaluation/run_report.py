@@ -23,10 +23,10 @@ def _overlays(rgb: UInt8[np.ndarray, "h w 3"], masks: list[np.ndarray]) -> UInt8
     return rgb
 
 
-def _depth_picture(depth: Float[np.ndarray, "h w"], solid: Bool[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w 3"]:
-    """Depth as colour; the scale ends at three times the lower quartile, lest an endless background take it all."""
-    far = 3 * float(np.percentile(depth[solid], 25)) if solid.any() else None
-    return colour_depth(np.where(solid, depth, np.nan), far=far)
+def _depth_picture(depth_z: Float[np.ndarray, "h w"], solid: Bool[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w 3"]:
+    """`depth_z` as colour; the scale ends at three times the lower quartile, lest an endless background take it all."""
+    far = 3 * float(np.percentile(depth_z[solid], 25)) if solid.any() else None
+    return colour_depth(np.where(solid, depth_z, np.nan), far=far)
 
 
 @dataclass
@@ -45,12 +45,12 @@ class ReportViews:
         name = run.scene.views[scored.index].name
         rendered = scored.rendered
         rgb = to_bytes(rendered.image.rgb)
-        depth = rendered.image.depth_z.cpu().numpy()
+        depth_z = rendered.image.depth_z.cpu().numpy()
         solid = rendered.image.accumulation.cpu().numpy() > 0.5
         pictures = [
             ("photo", to_bytes(scored.photo)),
             ("rendering", rgb),
-            ("depth", _depth_picture(depth, solid)),
+            ("depth", _depth_picture(depth_z, solid)),
         ]
         masks = [rendered.mask(n).numpy() for n in rendered.margin]
         if masks:

@@ -32,6 +32,7 @@ class Camera:
 
     @property
     def cam_from_world(self) -> Float64[Tensor, "4 4"]:
+        """The inverse of `world_from_cam`."""
         rotation, centre = self.world_from_cam[:3, :3], self.world_from_cam[:3, 3]
         out = torch.eye(4, dtype=torch.float64)
         out[:3, :3] = rotation.T
@@ -77,9 +78,9 @@ def camera_rays(camera: Camera, xy: Float[Tensor, "rays 2"]) -> Rays:
     normalised = undistort(normalised, camera.distortion)
     in_cam = torch.nn.functional.pad(normalised, (0, 1), value=1.0)
     in_cam = in_cam / in_cam.norm(dim=-1, keepdim=True)
-    pose = camera.world_from_cam.to(xy.device)
-    directions = in_cam @ pose[:3, :3].T
-    origins = pose[:3, 3].expand_as(directions)
+    world_from_cam = camera.world_from_cam.to(xy.device)
+    directions = in_cam @ world_from_cam[:3, :3].T
+    origins = world_from_cam[:3, 3].expand_as(directions)
     return Rays(origins.to(xy.dtype).contiguous(), directions.to(xy.dtype), in_cam[:, 2].to(xy.dtype))
 
 
@@ -92,8 +93,8 @@ def project(
     camera: Camera, p_world: Float[Tensor, "points 3"]
 ) -> tuple[Float[Tensor, "points 2"], Float[Tensor, "points"]]:
     """Pixels (x, y) and `depth_z` of points; pixels of points with `depth_z` <= 0 mean nothing."""
-    pose = camera.cam_from_world.to(p_world.device)
-    in_cam = p_world.double() @ pose[:3, :3].T + pose[:3, 3]
+    cam_from_world = camera.cam_from_world.to(p_world.device)
+    in_cam = p_world.double() @ cam_from_world[:3, :3].T + cam_from_world[:3, 3]
     depth_z = in_cam[:, 2]
     safe_z = torch.where(depth_z.abs() < 1e-12, torch.full_like(depth_z, 1e-12), depth_z)
     normalised = distort(in_cam[:, :2] / safe_z[:, None], camera.distortion)

@@ -18,6 +18,7 @@ class Similarity:
     translation: Float64[Tensor, "3"]
 
     def inverse(self) -> "Similarity":
+        """`source_from_target`."""
         return Similarity(1.0 / self.scale, self.rotation.T, -(self.rotation.T @ self.translation) / self.scale)
 
     def apply(self, p_source: Float[Tensor, "points 3"]) -> Float[Tensor, "points 3"]:
@@ -27,10 +28,10 @@ class Similarity:
 
     def apply_to_camera(self, camera: Camera) -> Camera:
         """The camera seen from the target frame: its pose stays rigid, the scale moves its centre."""
-        pose = torch.eye(4, dtype=torch.float64)
-        pose[:3, :3] = self.rotation @ camera.world_from_cam[:3, :3]
-        pose[:3, 3] = self.apply(camera.world_from_cam[None, :3, 3])[0]
-        return replace(camera, world_from_cam=pose)
+        target_from_cam = torch.eye(4, dtype=torch.float64)
+        target_from_cam[:3, :3] = self.rotation @ camera.world_from_cam[:3, :3]
+        target_from_cam[:3, 3] = self.apply(camera.world_from_cam[None, :3, 3])[0]
+        return replace(camera, world_from_cam=target_from_cam)
 
 
 IDENTITY = Similarity(1.0, torch.eye(3, dtype=torch.float64), torch.zeros(3, dtype=torch.float64))

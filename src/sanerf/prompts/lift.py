@@ -161,8 +161,8 @@ def view_prompts(lifted: LiftedPrompts, view: int, camera: Camera, renderer: Ren
 
 def points_inside(mask: Bool[Tensor, "h w"], count: int) -> Float[Tensor, "points 2"]:
     """Up to `count` spread-out pixels (x, y) deep inside a mask: the deepest first, then away from those chosen."""
-    depth = torch.as_tensor(ndimage.distance_transform_edt(F.pad(mask, (1, 1, 1, 1)).numpy()))
-    remaining = depth[1:-1, 1:-1].float()
+    to_border = torch.as_tensor(ndimage.distance_transform_edt(F.pad(mask, (1, 1, 1, 1)).numpy()))
+    remaining = to_border[1:-1, 1:-1].float()
     out = []
     rows, columns = torch.meshgrid(torch.arange(mask.shape[0]), torch.arange(mask.shape[1]), indexing="ij")
     for _ in range(count):

@@ -17,6 +17,7 @@ from sanerf.shapes import Bool, Float
 LEAST_ACCUMULATION = 0.5
 """A ray that gathers less ends on empty space."""
 _AGREEMENT = 0.05
+"""Neighbouring pixels whose `depth_z` differs by no more than this fraction are of one surface."""
 
 
 class ProjectedPoints(NamedTuple):
@@ -43,9 +44,9 @@ def project_prompts(
     xy, depth_z = project(camera, p_world)
     on_picture = inside_image(camera, xy) & (depth_z > 0)
     column, row = _pixels(camera, torch.where(on_picture[:, None], xy, torch.zeros_like(xy)))
-    depth = torch.nan_to_num(rendered_depth_z, nan=0.0, posinf=torch.inf)
-    local_depth = F.max_pool2d(depth[None, None], kernel_size=3, stride=1, padding=1)[0, 0, row, column]
-    unoccluded = (local_depth > 0) & (depth_z <= local_depth * (1 + relative_tolerance))
+    known_depth_z = torch.nan_to_num(rendered_depth_z, nan=0.0, posinf=torch.inf)
+    local_depth_z = F.max_pool2d(known_depth_z[None, None], kernel_size=3, stride=1, padding=1)[0, 0, row, column]
+    unoccluded = (local_depth_z > 0) & (depth_z <= local_depth_z * (1 + relative_tolerance))
     return ProjectedPoints(xy, on_picture & unoccluded)
 
 
@@ -78,9 +79,9 @@ def lift_points(
     own = depth_z[row, column]
     # The pixel itself is among the nine, so that three agree where two neighbours do; NaN agrees with nothing.
     agreeing = ((patches - own[:, None]).abs() <= _AGREEMENT * own[:, None]).sum(dim=1)
-    depth = torch.where(agreeing >= 3, own, patches.nanmedian(dim=1).values)
+    clicked_depth_z = torch.where(agreeing >= 3, own, patches.nanmedian(dim=1).values)
     rays = camera_rays(camera, xy)
-    distance = depth.to(xy.dtype) / rays.z_per_distance
+    distance = clicked_depth_z.to(xy.dtype) / rays.z_per_distance
     return rays.origins + distance[:, None] * rays.directions
 
 

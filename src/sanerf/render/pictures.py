@@ -90,18 +90,18 @@ def draw_clicks(
 
 
 def colour_depth(
-    depth: Float[np.ndarray, "h w"], *, near: float | None = None, far: float | None = None
+    values: Float[np.ndarray, "h w"], *, near: float | None = None, far: float | None = None
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """Depth or distance as colour, near bright and far dark; not finite values grey.
+    """`depth_z` or distance as colour, near bright and far dark; not finite values grey.
 
     `near` and `far` are the ends of the scale, by default the 2nd and 98th percentiles of the finite values.
     """
-    finite = np.isfinite(depth)
+    finite = np.isfinite(values)
     if not finite.any():
-        return np.full((*depth.shape, 3), 128, dtype=np.uint8)
-    low = float(np.percentile(depth[finite], 2)) if near is None else near
-    high = float(np.percentile(depth[finite], 98)) if far is None else far
-    share = np.clip((np.where(finite, depth, low) - low) / max(high - low, 1e-12), 0, 1)
+        return np.full((*values.shape, 3), 128, dtype=np.uint8)
+    low = float(np.percentile(values[finite], 2)) if near is None else near
+    high = float(np.percentile(values[finite], 98)) if far is None else far
+    share = np.clip((np.where(finite, values, low) - low) / max(high - low, 1e-12), 0, 1)
     out = perceptual_colours()[np.rint((1 - share) * 255).astype(np.intp)]
     out[~finite] = 128
     return out

@@ -38,10 +38,10 @@ def write_outputs(
             write_png(folder / "rgb" / f"{stem}.png", rgb)
         elif kind == "depth":
             hit = image.accumulation.cpu().numpy() > 0.5
-            depth = np.where(hit, image.depth_z.cpu().numpy() / world_per_file_unit, np.nan).astype(np.float32)
-            write_png(folder / "depth" / f"{stem}.png", colour_depth(depth))
+            depth_z = np.where(hit, image.depth_z.cpu().numpy() / world_per_file_unit, np.nan).astype(np.float32)
+            write_png(folder / "depth" / f"{stem}.png", colour_depth(depth_z))
             with atomic_write(folder / "depth" / f"{stem}.npy") as temporary:
-                np.save(temporary, depth)
+                np.save(temporary, depth_z)
         elif kind == "mask":
             write_png(folder / "mask" / name / f"{stem}.png", rendered.mask(name).numpy())
         else:
