@@ -4,7 +4,6 @@ One encode leaves one map, `image_embeddings` (channels, grid, grid). The decode
 """
 
 from collections.abc import Callable, Sequence
-from functools import cache
 from typing import Any
 
 import torch
@@ -36,14 +35,12 @@ class SamSegmenter:
         """`model` is a transformers `SamModel`, frozen and in evaluation mode."""
         self._model = model
         self._side = model.config.vision_config.image_size
+        self._fingerprint = model_fingerprint(model, self.name)
 
     @property
     def fingerprint(self) -> str:
-        return self._fingerprint()
-
-    @cache  # noqa: B019 - a segmenter lives as long as the process
-    def _fingerprint(self) -> str:
-        return model_fingerprint(self._model, self.name)
+        """A digest of configuration and weights."""
+        return self._fingerprint
 
     @torch.no_grad()
     def encode(self, image: UInt8[Tensor, "h w 3"]) -> ImageFeatures:

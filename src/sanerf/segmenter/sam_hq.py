@@ -8,7 +8,6 @@ them transformers would silently return other masks; here that is an error. A di
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
 from threading import Lock
 from typing import Any
 
@@ -37,15 +36,14 @@ class SamHqSegmenter:
         """`model` is a transformers `SamHQModel`, frozen and in evaluation mode."""
         self._model = model
         self._side = model.config.vision_config.image_size
+        self._fingerprint = model_fingerprint(model, self.name)
+        # The hooks of `attended_upscaling` are on the model that all threads share: one decode at a time.
         self._decoding = Lock()
 
     @property
     def fingerprint(self) -> str:
-        return self._fingerprint()
-
-    @cache  # noqa: B019 - a segmenter lives as long as the process
-    def _fingerprint(self) -> str:
-        return model_fingerprint(self._model, self.name)
+        """A digest of configuration and weights."""
+        return self._fingerprint
 
     @torch.no_grad()
     def encode(self, image: UInt8[Tensor, "h w 3"]) -> ImageFeatures:
