@@ -10,7 +10,6 @@ import torch
 OPTIONAL_PACKAGES = {
     "numba": ("cpu", "training on the CPU about four times as fast"),
     "skimage": ("mesh", "meshes"),
-    "trimesh": ("mesh", "reading meshes back"),
     "transformers": ("sam", "SAM and SAM-HQ"),
     "tyro": ("cli", "the command line"),
     "rich": ("cli", "progress bars"),
