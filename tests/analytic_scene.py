@@ -23,7 +23,7 @@ WALL_Z = 0.8
 RED, BLUE = (0.9, 0.2, 0.1), (0.1, 0.3, 0.8)
 # A cell of the density grid that the ball only touches counts as dense. The low cap lets rays that pass through such
 # cells look on behind them, for the ball's true surface and for the wall.
-PLAN = SamplingPlan(near=0.05, far=3.0, unbounded=False, bins=256, samples=96, opacity_cap=0.1, uniform=0.2)
+PLAN = SamplingPlan(near=0.05, far=3.0, unbounded=False, bins=256, samples=96, refined=96)
 BIN = (PLAN.far - PLAN.near) / PLAN.bins
 """The width of a coarse interval; where the density jumps, a fine interval is no wider."""
 

@@ -5,6 +5,8 @@ without, and then an annotation is just the array type. Axis words have one mean
 
     rays, samples        a batch of rays, the samples along one
     edges                samples + 1, the ends of a ray's intervals
+    looked, looked_edges     those of a ray's first look
+    refined_edges            those that its second look places
     points               3D points or query positions without ray structure
     batch, axes          any number of axes, with a star
     levels, entries      of a hash grid

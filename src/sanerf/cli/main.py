@@ -36,7 +36,7 @@ def run_command(command) -> int:
     except UserError as error:
         return _fail(str(error), 2)
     except KeyboardInterrupt:
-        return _fail("interrupted; the same command goes on from where it stopped", 1)
+        return _fail("interrupted; nothing is half written, and train and segment go on from what they have done", 1)
     except BrokenPipeError:
         return 1
     except OSError as error:

@@ -17,13 +17,13 @@ class RadianceConfig:
 
     levels: int = 12
     """levels of the hash grid"""
-    entries_log2: int = 17
+    entries_log2: int = 18
     """table rows a level, as a power of two"""
     channels: int = 2
     """features a level"""
     coarsest: int = 16
     """cells along an axis of the contracted cube at the coarsest level"""
-    finest: int = 2048
+    finest: int = 4096
     """cells along an axis of the contracted cube at the finest level"""
     hidden: int = 32
     """width of the hidden layers"""

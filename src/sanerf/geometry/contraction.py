@@ -38,6 +38,13 @@ def spacing(distances: Float[Tensor, "*batch"], unbounded: bool) -> Float[Tensor
     return torch.where(distances < 1, distances / 2, 1 - 0.5 / distances.clamp(min=1e-6))
 
 
+def unspace(spaced: Float[Tensor, "*batch"], unbounded: bool) -> Float[Tensor, "*batch"]:
+    """The inverse of `spacing`."""
+    if not unbounded:
+        return spaced
+    return torch.where(spaced < 0.5, 2 * spaced, 1 / (2 * (1 - spaced).clamp(min=1e-6)))
+
+
 def distance_from_spacing(
     fraction: Float[Tensor, "*batch"], near: float, far: float, unbounded: bool
 ) -> Float[Tensor, "*batch"]:
@@ -46,8 +53,7 @@ def distance_from_spacing(
         return near + fraction * (far - near)
     far = finite_far(far)
     low, high = spacing_from_distance(near), spacing_from_distance(far)
-    s = low + fraction * (high - low)
-    return torch.where(s < 0.5, 2 * s, 1 / (2 * (1 - s).clamp(min=1e-6)))
+    return unspace(low + fraction * (high - low), unbounded)
 
 
 def finite_far(far: float) -> float:

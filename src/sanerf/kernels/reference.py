@@ -36,6 +36,7 @@ class SamplingPlan:
 
     Distances run over [near, far] in the spacing of `contraction.spacing_from_distance` (`unbounded`) or linearly.
     `bins` coarse intervals look at the density grid; `samples` fine intervals are placed by what they say.
+    `refined` intervals are then placed by what the field says in those (`sanerf.render.resampling`); only they count.
     `opacity_cap` bounds the opacity that one coarse interval may claim, since a cell's density says only that there is
     something in it, not where; `uniform` is the share of samples spread evenly, so that nothing stays unseen.
     """
@@ -47,6 +48,7 @@ class SamplingPlan:
     samples: int
     opacity_cap: float = 0.1
     uniform: float = 0.2
+    refined: int = 12
 
 
 def _corner_rows(corner: Int64[Tensor, "points 3"], resolution: int, entries: int) -> Int64[Tensor, "points"]:

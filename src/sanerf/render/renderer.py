@@ -10,14 +10,25 @@ from sanerf.fields.radiance import RadianceField
 from sanerf.geometry.cameras import Rays
 from sanerf.kernels.backend import Kernels
 from sanerf.kernels.reference import SamplingPlan
+from sanerf.render.resampling import resample
 from sanerf.shapes import Float, Int64
+
+
+@dataclass(frozen=True)
+class FirstLook:
+    """What the field said where the density grid sent the rays, without gradients."""
+
+    edges: Float[Tensor, "rays looked_edges"]
+    p_world: Float[Tensor, "rays looked 3"]
+    density: Float[Tensor, "rays looked"]
 
 
 @dataclass(frozen=True)
 class RaySamples:
     """Where a batch of rays looks and how much each place counts.
 
-    `weights` are T_k alpha_k of Eq. 1; the intervals between `edges` tile the ray from near to far.
+    `weights` are T_k alpha_k of Eq. 1; the intervals between `edges` tile the ray from near to far. They were placed
+    by the `first` look.
     """
 
     edges: Float[Tensor, "rays edges"]
@@ -25,6 +36,7 @@ class RaySamples:
     weights: Float[Tensor, "rays samples"]
     density: Float[Tensor, "rays samples"]
     geometry: Float[Tensor, "rays samples geometry"]
+    first: FirstLook | None = None
 
     @property
     def distances(self) -> Float[Tensor, "rays samples"]:
@@ -65,12 +77,30 @@ def sample_rays(
     kernels: Kernels,
     generator: torch.Generator | None = None,
 ) -> RaySamples:
-    """Place samples, evaluate the density there and weigh them. Jittered with `generator`, at rest without."""
+    """Place samples in two looks, evaluate the density there and weigh them.
+
+    Jittered with `generator`, at rest without.
+    """
+    edges = kernels.place_samples(rays.origins, rays.directions, _jitter(rays, generator), density_grid, plan)
+    with torch.no_grad():
+        p_world, density, _ = _density_between(field, edges, rays, plan)
+        first = FirstLook(edges, p_world, density)
+        edges = resample(edges, kernels.composite_weights(density, edges.diff(dim=-1)), _jitter(rays, generator), plan)
+    p_world, density, geometry = _density_between(field, edges, rays, plan)
+    weights = kernels.composite_weights(density, edges.diff(dim=-1))
+    return RaySamples(edges, p_world, weights, density, geometry, first)
+
+
+def _jitter(rays: Rays, generator: torch.Generator | None) -> Float[Tensor, "rays"]:
     if generator is None:
-        jitter = torch.full((len(rays),), 0.5, device=rays.origins.device)
-    else:
-        jitter = torch.rand(len(rays), generator=generator).to(rays.origins.device)
-    edges = kernels.place_samples(rays.origins, rays.directions, jitter, density_grid, plan)
+        return torch.full((len(rays),), 0.5, device=rays.origins.device)
+    return torch.rand(len(rays), generator=generator).to(rays.origins.device)
+
+
+def _density_between(
+    field: RadianceField, edges: Float[Tensor, "rays edges"], rays: Rays, plan: SamplingPlan
+) -> tuple[Float[Tensor, "rays samples 3"], Float[Tensor, "rays samples"], Float[Tensor, "rays samples geometry"]]:
+    """The middles of intervals and the field's density and geometry there."""
     middles = (edges[:, 1:] + edges[:, :-1]) / 2
     p_world = rays.origins[:, None] + middles[..., None] * rays.directions[:, None]
     density, geometry = field.density(p_world.reshape(-1, 3))
@@ -78,8 +108,7 @@ def sample_rays(
     if not plan.unbounded:
         # A bounded scene is all inside the unit cube; outside there is nothing to learn.
         density = torch.where((p_world.abs() <= 1).all(-1), density, 0.0)
-    weights = kernels.composite_weights(density, edges.diff(dim=-1))
-    return RaySamples(edges, p_world, weights, density, geometry.reshape(*middles.shape, -1))
+    return p_world, density, geometry.reshape(*middles.shape, -1)
 
 
 def accumulate(

@@ -19,12 +19,14 @@ class SamplingConfig:
 
     bins: int = 192
     """coarse intervals along a ray that look at the density grid"""
-    samples: int = 24
-    """fine intervals along a ray that are evaluated"""
+    samples: int = 16
+    """intervals along a ray where the density is looked up, placed by the grid"""
+    refined: int = 12
+    """intervals along a ray that are rendered, placed by that density"""
     grid_side: int = 128
     """cells of the density grid along an axis"""
     uniform: float = 0.2
-    """share of the fine intervals that is spread evenly"""
+    """share of the intervals that is spread evenly"""
     opacity_cap: float = 0.1
     """the most opacity that one coarse interval may claim"""
 

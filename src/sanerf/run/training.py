@@ -54,7 +54,7 @@ def start_state(config: RunConfig, kernels: Kernels, device: torch.device) -> Tr
 def sampling_plan(config: RunConfig, near: float, far: float, unbounded: bool) -> SamplingPlan:
     """The run's sampling over a scene's range of distances."""
     s = config.sampling
-    return SamplingPlan(near, far, unbounded, s.bins, s.samples, s.opacity_cap, s.uniform)
+    return SamplingPlan(near, far, unbounded, s.bins, s.samples, s.opacity_cap, s.uniform, s.refined)
 
 
 def learning_rate(config: TrainingConfig, progress: float) -> float:
@@ -86,13 +86,11 @@ def training_step(state: TrainingState, bank: PixelBank, plan: SamplingPlan, con
     loss.backward()
     state.optimizer.step()
     with torch.no_grad():
-        kernels.update_density_grid(
-            state.density_grid,
-            samples.p_world.reshape(-1, 3),
-            samples.density.detach().reshape(-1),
-            config.grid_decay,
-            plan.unbounded,
-        )
+        first = samples.first
+        assert first is not None, "training needs the first look"
+        p_world = torch.cat([first.p_world.reshape(-1, 3), samples.p_world.reshape(-1, 3)])
+        density = torch.cat([first.density.reshape(-1), samples.density.reshape(-1)])
+        kernels.update_density_grid(state.density_grid, p_world, density, config.grid_decay, plan.unbounded)
     return error.item()
 
 
