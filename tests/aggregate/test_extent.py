@@ -6,9 +6,9 @@ from torch import Tensor
 
 from analytic_scene import numba_kernels
 from sanerf.aggregate import extent
-from sanerf.aggregate.extent import limit_to_extent
+from sanerf.aggregate.extent import limit_to_extent, support_of
 from sanerf.aggregate.ray_bank import RayBank
-from sanerf.fields.object import ObjectConfig, ObjectField
+from sanerf.fields.object import SUPPORT_SIDE, ObjectConfig, ObjectField
 
 INF = torch.inf
 
@@ -20,6 +20,7 @@ class Octants(ObjectField):
         torch.nn.Module.__init__(self)
         self.register_buffer("box_low", torch.full((3, 3), -INF))
         self.register_buffer("box_high", torch.full((3, 3), INF))
+        self.register_buffer("support", torch.ones(3, SUPPORT_SIDE, SUPPORT_SIDE, SUPPORT_SIDE, dtype=torch.bool))
 
     def forward(self, p_world):
         x, y = p_world[:, 0], p_world[:, 1]
@@ -93,7 +94,36 @@ def test_beyond_its_box_an_object_loses_to_the_background_by_twenty():
     limited = field.box_low.isfinite().all(dim=1)
     assert limited.any()
     for k in range(3):
-        inside = ((everywhere >= field.box_low[k]) & (everywhere <= field.box_high[k])).all(dim=1)
+        inside = field.may_be(k, everywhere)
+        boxed = ((everywhere >= field.box_low[k]) & (everywhere <= field.box_high[k])).all(dim=1)
+        assert bool((boxed | ~inside).all())
         assert torch.equal(after[inside, k + 1], before[inside, k + 1])
         torch.testing.assert_close(after[~inside, k + 1], before[~inside, 0] - 20)
         assert bool(inside.all()) or bool(limited[k])
+
+
+def test_the_support_is_the_samples_cells_and_two_beyond_without_small_pieces():
+    """In a box of 64 units: 98 samples in one cell, and one in a cell of its own, which is less than two per cent."""
+    low, high = torch.zeros(3), torch.full((3,), 64.0)
+    many = torch.tensor([[10.5, 20.5, 30.5]]).expand(98, 3)
+    support = support_of(torch.cat([many, torch.tensor([[50.5, 50.5, 50.5]])]), low, high)
+    expected = torch.zeros(64, 64, 64, dtype=torch.bool)
+    expected[8:13, 18:23, 28:33] = True
+    assert torch.equal(support, expected)
+
+
+def test_a_piece_of_two_per_cent_stays():
+    low, high = torch.zeros(3), torch.full((3,), 64.0)
+    points = torch.cat([torch.full((98, 3), 10.5), torch.full((2, 3), 50.5)])
+    support = support_of(points, low, high)
+    assert bool(support[50, 50, 50]) and int(support.sum()) == 2 * 125
+
+
+def test_an_object_may_be_in_its_support_alone():
+    field = Octants()
+    field.box_low[0], field.box_high[0] = torch.zeros(3), torch.ones(3)
+    field.support[0] = False
+    field.support[0, 32, 0, 63] = True
+    points = torch.tensor([[0.51, 0.001, 0.999], [0.51, 0.02, 0.999], [0.51, 0.001, 1.001]])
+    assert field.may_be(0, points).tolist() == [True, False, False]
+    assert field.may_be(1, points).tolist() == [True, True, True]

@@ -130,7 +130,7 @@ def damage_record(path: Path) -> None:
 
 
 def drop_names(path: Path) -> None:
-    (path / "segmentation.json").write_text('{"format_version": 1}')
+    (path / "segmentation.json").write_text('{"format_version": 2}')
 
 
 @pytest.mark.parametrize("damage", [damage_field, drop_field, drop_tensor, damage_record, drop_names])
@@ -150,7 +150,7 @@ def test_a_damaged_one_does_not_keep_a_new_one_from_being_saved(run):
 def test_another_format_version_is_refused(run):
     path = save(run, "cup").path / "segmentation.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "format_version": 7}))
-    with pytest.raises(UserError, match="is of segmentation format 7, this sanerf reads 1"):
+    with pytest.raises(UserError, match="is of segmentation format 7, this sanerf reads 2"):
         load(run)
 
 

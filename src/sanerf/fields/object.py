@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from sanerf.fields.encodings import HashGrid, geometric_resolutions, seeded_mlp
 from sanerf.kernels.backend import Kernels
 from sanerf.kernels.reference import GridLevels
-from sanerf.shapes import Float
+from sanerf.shapes import Bool, Float, Int64
 
 
 @dataclass(frozen=True)
@@ -30,17 +30,22 @@ class ObjectConfig:
 
 
 OUTSIDE = -20.0
-"""Logit, relative to the background's, of an object outside of its box."""
+"""Logit, relative to the background's, of an object where it cannot be."""
+
+SUPPORT_SIDE = 64
+"""Cells along each axis of an object's box."""
 
 
 class ObjectField(nn.Module):
     """Identity logits at world positions: background first, then the objects.
 
-    Each object lives in a box, `box_low` to `box_high` (objects without background, 3), at first all of space.
+    Each object lives in a box, `box_low` to `box_high` (objects without background, 3), and there in the cells where
+    `support` (objects without background, side side side, axes x y z) is true; at first in all of space.
     """
 
     box_low: Tensor
     box_high: Tensor
+    support: Tensor
 
     def __init__(self, config: ObjectConfig, objects: int, kernels: Kernels, generator: torch.Generator):
         super().__init__()
@@ -49,10 +54,29 @@ class ObjectField(nn.Module):
         self.head = seeded_mlp((self.grid.width, config.hidden, objects), generator)
         self.register_buffer("box_low", torch.full((objects - 1, 3), -torch.inf))
         self.register_buffer("box_high", torch.full((objects - 1, 3), torch.inf))
+        self.register_buffer("support", torch.ones((objects - 1, *[SUPPORT_SIDE] * 3), dtype=torch.bool))
 
     def forward(self, p_world: Float[Tensor, "points 3"]) -> Float[Tensor, "points objects"]:
         """Logits, before compositing and softmax (Eq. 7)."""
         logits = self.head(self.grid(p_world))
-        outside = ((p_world[:, None] < self.box_low) | (p_world[:, None] > self.box_high)).any(dim=2)
-        objects = torch.where(outside, logits[:, :1] + OUTSIDE, logits[:, 1:])
+        possible = torch.stack([self.may_be(k, p_world) for k in range(len(self.box_low))], dim=1)
+        objects = torch.where(possible, logits[:, 1:], logits[:, :1] + OUTSIDE)
         return torch.cat([logits[:, :1], objects], dim=1)
+
+    def may_be(self, index: int, p_world: Float[Tensor, "points 3"]) -> Bool[Tensor, "points"]:
+        """Whether points lie in the box and the support of an object, counted from zero without the background."""
+        low, high = self.box_low[index], self.box_high[index]
+        inside = ((p_world >= low) & (p_world <= high)).all(dim=1)
+        if not bool(torch.isfinite(low).all()):
+            return inside
+        cell = support_cells(p_world, low, high)
+        return inside & self.support[index].flatten()[cell]
+
+
+def support_cells(
+    p_world: Float[Tensor, "points 3"], low: Float[Tensor, "3"], high: Float[Tensor, "3"]
+) -> Int64[Tensor, "points"]:
+    """The flat index of the support's cell that holds each point of a box; of the nearest where it is outside."""
+    relative = (p_world - low) / (high - low).clamp(min=1e-12)
+    x, y, z = (relative * SUPPORT_SIDE).long().clamp(0, SUPPORT_SIDE - 1).unbind(1)
+    return (x * SUPPORT_SIDE + y) * SUPPORT_SIDE + z

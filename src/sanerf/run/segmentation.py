@@ -28,7 +28,7 @@ from sanerf.render.images import RenderedImage, Renderer, render_image
 from sanerf.run.folder import Run
 from sanerf.shapes import Bool, Float
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 @dataclass(frozen=True)
