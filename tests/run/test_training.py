@@ -24,6 +24,7 @@ from sanerf.run.training import (
     _scale_gradients,
     learning_rate,
     load_checkpoint,
+    rendering_plan,
     sampling_plan,
     save_checkpoint,
     start_state,
@@ -223,3 +224,9 @@ def test_a_fresh_state_is_a_function_of_its_seed():
     assert torch.equal(first.field.state_dict()[table], same.field.state_dict()[table])
     assert not torch.equal(first.field.state_dict()[table], other.field.state_dict()[table])
     assert bool((first.density_grid == 1).all()) and first.density_grid.shape == (32, 32, 32)
+
+
+def test_a_trained_field_is_rendered_with_twice_the_intervals_of_training():
+    training, rendering = plan_of(CONFIG), rendering_plan(CONFIG, PLAN.near, PLAN.far, unbounded=False)
+    assert (rendering.samples, rendering.refined) == (2 * training.samples, 2 * training.refined)
+    assert replace(rendering, samples=training.samples, refined=training.refined) == training

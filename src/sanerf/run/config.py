@@ -23,6 +23,8 @@ class SamplingConfig:
     """intervals along a ray where the density is looked up, placed by the grid"""
     refined: int = 12
     """intervals along a ray that are rendered, placed by that density"""
+    render_factor: int = 2
+    """how many times more intervals a trained field is rendered with: at rest, few of them miss thin things"""
     grid_side: int = 128
     """cells of the density grid along an axis"""
     uniform: float = 0.2

@@ -22,7 +22,7 @@ from sanerf.files import read_tensors, write_json, write_tensors
 from sanerf.kernels.backend import Kernels
 from sanerf.render.images import Renderer
 from sanerf.run.config import RunConfig, from_json, to_json
-from sanerf.run.training import TrainingState, sampling_plan
+from sanerf.run.training import TrainingState, rendering_plan
 
 FORMAT_VERSION = 1
 
@@ -132,5 +132,5 @@ def load_renderer(run: Run, kernels: Kernels, device: torch.device) -> Renderer:
         raise UserError(f"{run.radiance} cannot be read ({on_one_line(error)}); {advice}") from error
     field.requires_grad_(False)
     unbounded = run.scene.far == float("inf")
-    plan = sampling_plan(run.config, run.scene.near, run.scene.far, unbounded)
+    plan = rendering_plan(run.config, run.scene.near, run.scene.far, unbounded)
     return Renderer(field, density_grid, plan, kernels)

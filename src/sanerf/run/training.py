@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -52,9 +52,16 @@ def start_state(config: RunConfig, kernels: Kernels, device: torch.device) -> Tr
 
 
 def sampling_plan(config: RunConfig, near: float, far: float, unbounded: bool) -> SamplingPlan:
-    """The run's sampling over a scene's range of distances."""
+    """The run's sampling over a scene's range of distances, while it trains."""
     s = config.sampling
     return SamplingPlan(near, far, unbounded, s.bins, s.samples, s.opacity_cap, s.uniform, s.refined)
+
+
+def rendering_plan(config: RunConfig, near: float, far: float, unbounded: bool) -> SamplingPlan:
+    """The same for a trained field: `render_factor` times as many intervals."""
+    s = config.sampling
+    more = replace(s, samples=s.samples * s.render_factor, refined=s.refined * s.render_factor)
+    return sampling_plan(replace(config, sampling=more), near, far, unbounded)
 
 
 def learning_rate(config: TrainingConfig, progress: float) -> float:
