@@ -88,7 +88,7 @@ def test_scenes_that_cannot_be_trained_are_refused_and_nothing_is_left(sanerf, t
     refused(other_size, r"1\.png")
     no_poses = write_scene(tmp_path / "no poses", frames=3)
     (no_poses / "transforms.json").unlink()
-    refused(no_poses, "has pictures but no camera poses; make them with `sanerf process")
+    refused(no_poses, "has pictures but no camera poses; make them with COLMAP")
     too_few = write_scene(tmp_path / "too few poses", frames=3)
     (too_few / "transforms.json").unlink()
     np.save(too_few / "poses_bounds.npy", np.ones((2, 17)))
@@ -104,6 +104,8 @@ def test_options_that_make_no_sense_are_refused(stage, sanerf, tmp_path):
         (("--holdout", "every:1"), "expected every:N with a whole N of at least 2"),
         (("--holdout", tmp_path / "names.txt"), "expected every:8, none or a text file"),
         (("--backend", "triton"), "triton"),
+        (("--seed", 2**63), "--seed should be from 0 to"),
+        (("--downscale", 100), "--downscale 100 leaves too little of pictures of"),
     ):
         assert_refused(sanerf(*train, *options), message)
     ended = sanerf(*train, "--device", "abacus")

@@ -55,8 +55,14 @@ def test_creating_the_same_run_again_is_opening_it(scene, out):
     assert (out / "run.json").stat().st_mtime_ns == before
 
 
-def test_other_settings_or_another_scene_are_refused(scene, out):
+def test_a_run_that_has_learnt_nothing_gives_way_to_another(scene, out):
     create_run(out, scene, CONFIG)
+    assert create_run(out, scene, replace(CONFIG, seed=1)).config.seed == 1
+    assert open_run(out).config.seed == 1
+
+
+def test_other_settings_or_another_scene_are_refused(scene, out):
+    create_run(out, scene, CONFIG).checkpoint.write_bytes(b"")
     for other_scene, config in ((scene, replace(CONFIG, seed=1)), (replace(scene, near=0.1), CONFIG)):
         with pytest.raises(UserError, match="another scene or with other settings; choose another --out"):
             create_run(out, other_scene, config)

@@ -8,6 +8,7 @@ import tyro
 
 from sanerf.cli.console import CommonOptions, peak_memory_gb, print_result, progress_bars
 from sanerf.cli.opened import open_trained
+from sanerf.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,8 @@ class Export(CommonOptions):
         from sanerf.run.segmentation import find_object
 
         # Before the minutes that rendering takes.
+        if self.resolution < 8:
+            raise UserError(f"--resolution should be at least 8, not {self.resolution}")
         if self.format == "mesh":
             check_mesh_ending(self.out)
         elif self.format == "points":

@@ -11,6 +11,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from sanerf.errors import UserError
 
+_OUT_OF_MEMORY = "out of memory; smaller pictures (a larger --downscale) need less"
+
 
 def main() -> None:
     """Entry point of the console script."""
@@ -32,6 +34,8 @@ def main() -> None:
 def run_command(command) -> int:
     """Run a parsed command; its exit code."""
     try:
+        if not 0 <= command.seed < 2**63:
+            raise UserError(f"--seed should be from 0 to 2^63 - 1, not {command.seed}")
         command.run()
     except UserError as error:
         return _fail(str(error), 2)
@@ -40,13 +44,17 @@ def run_command(command) -> int:
     except BrokenPipeError:
         return 1
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
-            return _fail(f"cannot write {error.filename or 'a file'}: {os.strerror(error.errno)}", 2)
+        if error.filename is not None and error.errno is not None:
+            return _fail(f"cannot read or write {error.filename}: {os.strerror(error.errno)}", 2)
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return _fail(f"cannot write a file: {os.strerror(error.errno)}", 2)
         traceback.print_exc()
         return 1
     except MemoryError:
-        return _fail("out of memory; a larger --downscale needs less", 1)
-    except Exception:
+        return _fail(_OUT_OF_MEMORY, 1)
+    except Exception as error:
+        if "can't allocate memory" in str(error) or "out of memory" in str(error):  # torch's, a RuntimeError
+            return _fail(_OUT_OF_MEMORY, 1)
         traceback.print_exc()
         return _fail("this is an error in sanerf, not in what you gave it", 1)
     return 0

@@ -58,7 +58,9 @@ def read_capture(root: Path) -> Capture:
     if (root / "sparse" / "0").is_dir() or (root / "colmap" / "sparse" / "0").is_dir():
         raise UserError(f"{root} is a COLMAP scene (sparse/0), a layout that comes with a later version")
     if any(path.suffix in PICTURE_SUFFIXES for folder in (root, root / "images") for path in folder.glob("*")):
-        raise UserError(f"{root} has pictures but no camera poses; make them with `sanerf process {root} --out SCENE`")
+        raise UserError(
+            f"{root} has pictures but no camera poses; make them with COLMAP and export a transforms.json, for one"
+        )
     raise UserError(
         f"{root} is no scene: expected transforms.json, transforms_train.json, poses_bounds.npy or sparse/0 in it"
     )

@@ -23,7 +23,7 @@ from sanerf.errors import UserError
 from sanerf.files import write_json
 
 _NAME_LENGTH = 100
-_UNFIT = set('/\\<>:"|?*')
+_UNFIT = set('/\\<>:"|?*,')
 
 
 @dataclass(frozen=True)

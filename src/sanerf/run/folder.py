@@ -72,10 +72,12 @@ def create_run(path: Path, scene: Scene, config: RunConfig) -> Run:
     """
     if (path / "run.json").exists():
         run = open_run(path)
-        if run.config != config or scene_to_json(run.scene) != scene_to_json(scene):
+        if run.config == config and scene_to_json(run.scene) == scene_to_json(scene):
+            return run
+        if run.trained or run.checkpoint.exists():
             raise UserError(f"{path} holds a run of another scene or with other settings; choose another --out")
-        return run
-    if path.is_dir() and any(path.iterdir()):
+        # Of a call that failed before it learnt anything: nothing is lost.
+    elif path.is_dir() and any(path.iterdir()):
         raise UserError(f"{path} is not empty and no run; choose another --out")
     if path.exists() and not path.is_dir():
         raise UserError(f"{path} is a file; choose another --out")

@@ -10,11 +10,15 @@ import torch
 from sanerf.data.images import load_split
 from sanerf.data.pixels import pixel_bank
 from sanerf.data.scene import Scene
+from sanerf.errors import UserError
 from sanerf.files import write_text
 from sanerf.kernels.backend import Kernels
 from sanerf.run.config import RunConfig
 from sanerf.run.folder import Run, create_run, save_radiance
 from sanerf.run.training import load_checkpoint, sampling_plan, start_state, train
+
+LEAST_SIDE = 11
+"""Pixels a side that a downscaled picture must have: the window of SSIM."""
 
 CURVE_EVERY = 50
 """Steps whose errors are averaged into one line of the training curve."""
@@ -35,6 +39,14 @@ def train_run(
     `on_step(step, steps, psnr, seconds)` gets the running PSNR of the training rays. Raises UserError for pictures that
     cannot be read and for a folder that holds another run.
     """
+    for view in scene.train:
+        camera = scene.views[view].camera
+        if min(camera.width, camera.height) < LEAST_SIDE * config.downscale:
+            size = f"{camera.width} x {camera.height}"
+            raise UserError(
+                f"--downscale {config.downscale} leaves too little of pictures of {size} pixels; "
+                f"at least {LEAST_SIDE} a side are needed"
+            )
     run = create_run(out, scene, config)
     if run.trained:
         return run
