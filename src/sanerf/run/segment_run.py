@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -158,9 +158,13 @@ def _aggregate(
     """The object field of some masks, revised by the decoder if there is one, and the masks it was fitted to last."""
     config, cameras = run.config.aggregate, training_cameras(run)
     generator = torch.Generator().manual_seed(seed)
+    # As densely sampled as in training: a bank twice as dense costs twice the time, and exact masks taught the object
+    # field as much without (0.965 mean IoU on the bundled scene).
+    sampling = run.config.sampling
+    plan = replace(renderer.plan, samples=sampling.samples, refined=sampling.refined)
     rays = build_ray_bank(
         cameras,
-        renderer,
+        replace(renderer, plan=plan),
         total_rays=config.total_rays,
         weight_threshold=config.weight_threshold,
         generator=generator,
