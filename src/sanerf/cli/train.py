@@ -19,7 +19,7 @@ class Train(CommonOptions):
     out: Annotated[Path, tyro.conf.arg(metavar="RUN")] = field(kw_only=True)
     """run folder to make or to go on with"""
     steps: int | None = None
-    """optimisation steps; by default 3500, or as many as --minutes allows"""
+    """optimisation steps; by default 3000, or as many as --minutes allows"""
     minutes: float | None = None
     """stop after this many minutes, if that comes first; more of them make a sharper field"""
     downscale: int = 1

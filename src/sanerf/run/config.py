@@ -37,7 +37,7 @@ class SamplingConfig:
 class TrainingConfig:
     """How the radiance field is trained."""
 
-    steps: int | None = 3500
+    steps: int | None = 3000
     """optimisation steps; None where only the time is bounded"""
     rays: int = 2048
     """rays a step"""
