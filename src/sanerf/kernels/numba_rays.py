@@ -22,17 +22,15 @@ _CHUNK = 64
 @no_type_check
 def _grid_cell(x, y, z, side, unbounded):
     """Flat cell of a world point in the contracted grid, -1 outside of a bounded scene."""
-    norm = max(abs(x), abs(y), abs(z))
-    if norm > 1:
-        if not unbounded:
-            return -1
-        scale = (2 - 1 / norm) / norm
-        x, y, z = x * scale, y * scale, z * scale
-    cells = side / 4
-    i = min(max(int((x + 2) * cells), 0), side - 1)
-    j = min(max(int((y + 2) * cells), 0), side - 1)
-    k = min(max(int((z + 2) * cells), 0), side - 1)
-    return (i * side + j) * side + k
+    one, two = np.float32(1), np.float32(2)
+    norm = max(abs(x), abs(y), abs(z), one)
+    scale = (two - one / norm) / norm
+    cells, last = np.float32(side) * np.float32(0.25), np.int32(side - 1)
+    i = min(max(np.int32((x * scale + two) * cells), np.int32(0)), last)
+    j = min(max(np.int32((y * scale + two) * cells), np.int32(0)), last)
+    k = min(max(np.int32((z * scale + two) * cells), np.int32(0)), last)
+    flat = (i * np.int32(side) + j) * np.int32(side) + k
+    return flat if unbounded or norm <= one else np.int32(-1)
 
 
 @njit(inline="always")
@@ -51,23 +49,28 @@ def _distance(fraction, low, high, near, far, unbounded):
 def _place(origins, directions, jitter, grid, side, settings, unbounded, coarse, out):
     near, far, low, high, optical_cap, uniform = settings
     rays, bins, samples = origins.shape[0], coarse.shape[0] - 1, out.shape[1] - 1
+    middles, lengths = (coarse[:-1] + coarse[1:]) / np.float32(2), coarse[1:] - coarse[:-1]
     for chunk in prange((rays + _CHUNK - 1) // _CHUNK):
         weights = np.zeros(bins + 2, np.float32)
+        cells = np.empty(bins, np.int32)
+        optical = np.empty(bins, np.float32)
         for ray in range(chunk * _CHUNK, min(rays, (chunk + 1) * _CHUNK)):
             ox, oy, oz = origins[ray, 0], origins[ray, 1], origins[ray, 2]
             dx, dy, dz = directions[ray, 0], directions[ray, 1], directions[ray, 2]
+            # Arithmetic, memory and the ray's recursion apart: the first is vectorised, the second runs ahead.
+            for b in range(bins):
+                t = middles[b]
+                cells[b] = _grid_cell(ox + t * dx, oy + t * dy, oz + t * dz, side, unbounded)
+            for b in range(bins):
+                cell = cells[b]
+                optical[b] = grid[cell] * lengths[b] if cell >= 0 else np.float32(0)
             transmittance = 1.0
             for b in range(bins):
                 weights[b + 1] = 0
-                if transmittance > 1e-4:
-                    t = (coarse[b] + coarse[b + 1]) / 2
-                    cell = _grid_cell(ox + t * dx, oy + t * dy, oz + t * dz, side, unbounded)
-                    if cell >= 0:
-                        optical = min(grid[cell] * (coarse[b + 1] - coarse[b]), optical_cap)
-                        if optical > 1e-6:
-                            through = math.exp(-optical)
-                            weights[b + 1] = transmittance * (1 - through)
-                            transmittance *= through
+                if transmittance > 1e-4 and optical[b] > 1e-6:
+                    through = math.exp(-min(optical[b], optical_cap))
+                    weights[b + 1] = transmittance * (1 - through)
+                    transmittance *= through
             total = 0.0
             for b in range(1, bins + 1):
                 total += max(weights[b - 1], weights[b], weights[b + 1])
