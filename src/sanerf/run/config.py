@@ -23,12 +23,12 @@ class SamplingConfig:
     """intervals along a ray where the density is looked up, placed by the grid"""
     refined: int = 12
     """intervals along a ray that are rendered, placed by that density"""
-    render_factor: int = 2
+    render_factor: float = 1.5
     """how many times more intervals a trained field is rendered with: at rest, few of them miss thin things"""
     grid_side: int = 128
     """cells of the density grid along an axis"""
     uniform: float = 0.2
-    """share of the intervals that is spread evenly"""
+    """share of the intervals that is spread evenly when training begins"""
     opacity_cap: float = 0.1
     """the most opacity that one coarse interval may claim"""
 
@@ -49,6 +49,8 @@ class TrainingConfig:
     """weight of the distortion loss, which pulls a ray's weights together and clears fog before cameras"""
     distortion_steps: int = 500
     """steps over which that weight rises from zero: in a field that knows nothing yet it would empty the space"""
+    final_uniform: float = 0.05
+    """share of the intervals that is spread evenly when training ends, reached exponentially, and in rendering"""
     grid_decay: float = 0.95
     """what remains of a density grid cell's value at each look into it"""
     checkpoint_seconds: float = 30.0

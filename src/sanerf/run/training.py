@@ -52,22 +52,31 @@ def start_state(config: RunConfig, kernels: Kernels, device: torch.device) -> Tr
 
 
 def sampling_plan(config: RunConfig, near: float, far: float, unbounded: bool) -> SamplingPlan:
-    """The run's sampling over a scene's range of distances, while it trains."""
+    """The run's sampling over a scene's range of distances, as training begins."""
     s = config.sampling
     return SamplingPlan(near, far, unbounded, s.bins, s.samples, s.opacity_cap, s.uniform, s.refined)
 
 
 def rendering_plan(config: RunConfig, near: float, far: float, unbounded: bool) -> SamplingPlan:
-    """The same for a trained field: `render_factor` times as many intervals."""
+    """The same for a trained field: `render_factor` times as many intervals, fewer of them spread evenly."""
     s = config.sampling
-    more = replace(s, samples=s.samples * s.render_factor, refined=s.refined * s.render_factor)
-    return sampling_plan(replace(config, sampling=more), near, far, unbounded)
+    samples, refined = round(s.samples * s.render_factor), round(s.refined * s.render_factor)
+    plan = sampling_plan(config, near, far, unbounded)
+    return replace(plan, samples=samples, refined=refined, uniform=config.training.final_uniform)
 
 
 def learning_rate(config: TrainingConfig, progress: float) -> float:
     """Exponential from start to end over progress 0..1, after a warm-up over the first hundredth."""
     ratio = config.final_learning_rate / config.learning_rate
     return config.learning_rate * ratio ** min(progress, 1.0) * min(1.0, 0.01 + progress / 0.01)
+
+
+def uniform_share(start: float, end: float, progress: float) -> float:
+    """The share of intervals spread evenly, exponential from start to end over progress 0..1.
+
+    A field that knows nothing must look everywhere; later that only costs samples where the surfaces are (0.3 dB).
+    """
+    return start * (end / start) ** min(progress, 1.0) if start > 0 else 0.0
 
 
 def training_step(state: TrainingState, bank: PixelBank, plan: SamplingPlan, config: TrainingConfig) -> float:
@@ -134,7 +143,8 @@ def train(
             while (progress := _progress(state, config, minutes)) < 1:
                 for group in state.optimizer.param_groups:
                     group["lr"] = learning_rate(config, progress)
-                error = training_step(state, bank, plan, config)
+                uniform = uniform_share(plan.uniform, config.final_uniform, progress)
+                error = training_step(state, bank, replace(plan, uniform=uniform), config)
                 state.step += 1
                 state.seconds = time.monotonic() - began
                 if on_step is not None:
