@@ -36,7 +36,7 @@ def test_a_run_killed_and_interrupted_ends_bit_for_bit_like_one_that_was_not(sta
     killed = in_a_process(*options, "--out", out, prelude=STOP.format(name="SIGKILL"))
     assert killed.code == -signal.SIGKILL
     assert files(out) == ["checkpoint.safetensors", "run.json"]
-    interrupted = in_a_process(*options, "--out", out, prelude=STOP.format(name="SIGINT"))
+    interrupted = in_a_process(*options, "--out", out, prelude=STOP.format(name="SIGTERM"))
     assert interrupted.code == 1 and interrupted.out == "" and "Traceback" not in interrupted.err
     assert (
         interrupted.err.splitlines()[-1]
@@ -58,7 +58,9 @@ def test_a_run_killed_and_interrupted_ends_bit_for_bit_like_one_that_was_not(sta
     before = (out / "radiance.safetensors").stat().st_mtime_ns
     again = sanerf(*options, "--out", out)
     assert again.code == 0 and json.loads(again.out)["run"] == str(out)
-    assert_refused(sanerf(*options[:-1], "--holdout", "none", "--out", out), "of another scene or with other settings")
+    assert_refused(
+        sanerf(*options[:-1], "--holdout", "none", "--out", out), r"holds another run \(it differs in the scene\)"
+    )
     assert (out / "radiance.safetensors").stat().st_mtime_ns == before
 
 

@@ -169,6 +169,10 @@ def scene() -> Scene:
         (ObjectPrompts("cape", (PointPrompt2D("a.jpg", (100.0, 1.0), 1),)), "100 x 80 pixels"),
         (ObjectPrompts("cape", (PointPrompt2D("a.jpg", (1.0, -0.5), 0),)), "outside of a.jpg"),
         (ObjectPrompts("cape", boxes=(BoxPrompt("b.jpg", (120.0, 1.0, 130.0, 5.0)),)), "object 'cape': the box"),
+        (
+            ObjectPrompts("cape", (PointPrompt2D("a.jpg", (7.9, 3.2), 1), PointPrompt2D("a.jpg", (7.1, 3.8), 0))),
+            "object 'cape': the click at (7.1, 3.8) in a.jpg is both inside and outside",
+        ),
     ],
 )
 def test_prompts_that_do_not_fit_the_scene(prompts: ObjectPrompts, words: str):

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+import re
 
 import pytest
 import torch
@@ -63,8 +64,12 @@ def test_a_run_that_has_learnt_nothing_gives_way_to_another(scene, out):
 
 def test_other_settings_or_another_scene_are_refused(scene, out):
     create_run(out, scene, CONFIG).checkpoint.write_bytes(b"")
-    for other_scene, config in ((scene, replace(CONFIG, seed=1)), (replace(scene, near=0.1), CONFIG)):
-        with pytest.raises(UserError, match="another scene or with other settings; choose another --out"):
+    shorter = replace(CONFIG, training=replace(CONFIG.training, steps=7))
+    for other_scene, config, what in (
+        (scene, replace(shorter, seed=1), rf"seed (0, now 1), training.steps ({CONFIG.training.steps}, now 7)"),
+        (replace(scene, near=0.1), CONFIG, "the scene"),
+    ):
+        with pytest.raises(UserError, match=re.escape(f"it differs in {what}); choose another --out")):
             create_run(out, other_scene, config)
     assert open_run(out).config == CONFIG
 

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import signal
 import sys
 import traceback
 
@@ -12,10 +13,21 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 from sanerf.errors import UserError
 
 _OUT_OF_MEMORY = "out of memory; smaller pictures (a larger --downscale) need less"
+_INTERRUPTED = "interrupted; nothing is half written, and train and segment go on from what they have done"
 
 
 def main() -> None:
     """Entry point of the console script."""
+    # Whoever asks a program to end, as a batch system does, gets the same as at Control-C: a checkpoint, a clean disk.
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        command = _parse()
+    except KeyboardInterrupt:
+        sys.exit(_fail(_INTERRUPTED, 1))
+    sys.exit(run_command(command))
+
+
+def _parse():
     try:
         import tyro
 
@@ -25,10 +37,9 @@ def main() -> None:
             raise
         print(f"sanerf: the command line needs {error.name}: pip install 'sanerf[cli]'", file=sys.stderr)
         sys.exit(2)
-    command = tyro.extras.subcommand_cli_from_dict(
+    return tyro.extras.subcommand_cli_from_dict(
         COMMANDS, prog="sanerf", description="Click an object in one photograph and get it out in 3D."
     )
-    sys.exit(run_command(command))
 
 
 def run_command(command) -> int:
@@ -40,7 +51,7 @@ def run_command(command) -> int:
     except UserError as error:
         return _fail(str(error), 2)
     except KeyboardInterrupt:
-        return _fail("interrupted; nothing is half written, and train and segment go on from what they have done", 1)
+        return _fail(_INTERRUPTED, 1)
     except BrokenPipeError:
         return 1
     except OSError as error:

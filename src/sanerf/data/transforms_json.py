@@ -64,7 +64,7 @@ def read_transforms(root: Path) -> Capture:
 def read_json(source: Path) -> Mapping[str, Any]:
     """The JSON object in a file. Raises UserError where there is none."""
     try:
-        content = json.loads(source.read_text(encoding="utf-8"))
+        content = json.loads(source.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise UserError(f"{source} is not readable JSON: {error}") from error
     if not isinstance(content, dict):

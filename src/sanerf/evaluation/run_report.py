@@ -10,7 +10,7 @@ from sanerf.evaluation.run_evaluation import ObjectScore, ScoredView, Scores, me
 from sanerf.files import write_text
 from sanerf.render.pictures import OKABE_ITO, colour_depth, overlay_mask, to_bytes
 from sanerf.run.folder import Run
-from sanerf.shapes import Bool, Float, UInt8
+from sanerf.shapes import UInt8
 
 COLUMNS = ("object", "IoU", "Boundary IoU", "accuracy", "PSNR inside", "views")
 
@@ -21,12 +21,6 @@ def _overlays(rgb: UInt8[np.ndarray, "h w 3"], masks: list[np.ndarray]) -> UInt8
     for i, mask in enumerate(masks):
         rgb = overlay_mask(rgb, mask, colour=colours[i % len(colours)])
     return rgb
-
-
-def _depth_picture(depth_z: Float[np.ndarray, "h w"], solid: Bool[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w 3"]:
-    """`depth_z` as colour; the scale ends at three times the lower quartile, lest an endless background take it all."""
-    far = 3 * float(np.percentile(depth_z[solid], 25)) if solid.any() else None
-    return colour_depth(np.where(solid, depth_z, np.nan), far=far)
 
 
 @dataclass
@@ -50,7 +44,7 @@ class ReportViews:
         pictures = [
             ("photo", to_bytes(scored.photo)),
             ("rendering", rgb),
-            ("depth", _depth_picture(depth_z, solid)),
+            ("depth", colour_depth(np.where(solid, depth_z, np.nan))),
         ]
         masks = [rendered.mask(n).numpy() for n in rendered.margin]
         if masks:

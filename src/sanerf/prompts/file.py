@@ -100,11 +100,19 @@ def prompts_to_json(prompts: PromptSet) -> dict[str, Any]:
 
 
 def check_prompts(prompts: PromptSet, scene: Scene) -> None:
-    """Raise UserError where a prompt names a view that `scene` has not, or lies outside of its picture.
+    """Raise UserError where a prompt names a view that `scene` has not, or lies outside of its picture, and where a
+    pixel is both inside and outside of an object.
 
     A box may reach over the picture's border but not lie beyond it.
     """
     for entry in prompts.objects:
+        labels: dict[tuple[str, int, int], int] = {}
+        for point in entry.points_2d:
+            pixel = (point.view, math.floor(point.xy[0]), math.floor(point.xy[1]))
+            if labels.setdefault(pixel, point.label) != point.label:
+                raise UserError(
+                    f"object {entry.name!r}: the click at {point.xy} in {point.view} is both inside and outside"
+                )
         for view, place, what in (
             *((point.view, (*point.xy, *point.xy), f"the click at {point.xy}") for point in entry.points_2d),
             *((box.view, box.xyxy, f"the box {box.xyxy}") for box in entry.boxes),

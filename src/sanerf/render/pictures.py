@@ -94,13 +94,14 @@ def colour_depth(
 ) -> UInt8[np.ndarray, "h w 3"]:
     """`depth_z` or distance as colour, near bright and far dark; not finite values grey.
 
-    `near` and `far` are the ends of the scale, by default the 2nd and 98th percentiles of the finite values.
+    `near` and `far` are the ends of the scale, by default the 2nd percentile of the finite values and the 98th or
+    three times the lower quartile, whichever is nearer: an endless background would take the whole scale.
     """
     finite = np.isfinite(values)
     if not finite.any():
         return np.full((*values.shape, 3), 128, dtype=np.uint8)
     low = float(np.percentile(values[finite], 2)) if near is None else near
-    high = float(np.percentile(values[finite], 98)) if far is None else far
+    high = far if far is not None else min(np.percentile(values[finite], 98), 3 * np.percentile(values[finite], 25))
     share = np.clip((np.where(finite, values, low) - low) / max(high - low, 1e-12), 0, 1)
     out = perceptual_colours()[np.rint((1 - share) * 255).astype(np.intp)]
     out[~finite] = 128

@@ -11,6 +11,7 @@ segmentations/ID/         one call of `segment`: object field, prompts, decoded 
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -75,7 +76,8 @@ def create_run(path: Path, scene: Scene, config: RunConfig) -> Run:
         if run.config == config and scene_to_json(run.scene) == scene_to_json(scene):
             return run
         if run.trained or run.checkpoint.exists():
-            raise UserError(f"{path} holds a run of another scene or with other settings; choose another --out")
+            changed = ", ".join(_differences(to_json(run.config), to_json(config))) or "the scene"
+            raise UserError(f"{path} holds another run (it differs in {changed}); choose another --out")
         # Of a call that failed before it learnt anything: nothing is lost.
     elif path.is_dir() and any(path.iterdir()):
         raise UserError(f"{path} is not empty and no run; choose another --out")
@@ -84,6 +86,17 @@ def create_run(path: Path, scene: Scene, config: RunConfig) -> Run:
     document = {"format_version": FORMAT_VERSION, "config": to_json(config), "scene": scene_to_json(scene)}
     write_json(path / "run.json", document)
     return Run(path, scene, config)
+
+
+def _differences(old: dict[str, Any], new: dict[str, Any], where: str = "") -> list[str]:
+    """What differs between two configurations of the same shape, as "training.steps (3000, now 500)"."""
+    out = []
+    for key, value in new.items():
+        if isinstance(value, dict):
+            out += _differences(old[key], value, f"{where}{key}.")
+        elif old[key] != value:
+            out.append(f"{where}{key} ({old[key]}, now {value})")
+    return out
 
 
 def open_run(path: Path) -> Run:

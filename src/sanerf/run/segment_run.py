@@ -19,7 +19,8 @@ from sanerf.fields.object import ObjectField
 from sanerf.geometry.cameras import Camera, resized
 from sanerf.prompts.file import PromptSet, check_prompts, prompts_to_json
 from sanerf.prompts.lift import LiftedPrompts, lift_objects
-from sanerf.render.images import Renderer
+from sanerf.render.images import Renderer, render_image
+from sanerf.render.pictures import to_bytes
 from sanerf.run.folder import Run
 from sanerf.run.segmentation import Segmentation, save_segmentation
 from sanerf.segmenter.cache import FeatureCache
@@ -74,10 +75,16 @@ def lift_prompts(
     prompts: PromptSet, decoder: Decoder, cameras: list[Camera], renderer: Renderer
 ) -> list[LiftedPrompts]:
     """All objects' prompts in the world. Boxes are decoded in the view they were drawn in, of which alone features are
-    asked, and only once all clicks are known to be good."""
+    asked, and only once all clicks are known to be good. A held-out view's photograph is for testing: there a box is
+    decoded in the rendered picture."""
 
     def mask_of_box(view: int, box: ViewPrompts) -> Bool[torch.Tensor, "h w"]:
-        answer = decoder.segmenter.decode(decoder.features(view), [box])[0]
+        if view in decoder.run.scene.test:
+            picture = render_image(renderer, cameras[view], decoder.run.background).rgb
+            features = decoder.segmenter.encode(torch.from_numpy(to_bytes(picture)))
+        else:
+            features = decoder.features(view)
+        answer = decoder.segmenter.decode(features, [box])[0]
         return choose_hypothesis(answer, box)[0] > 0
 
     return lift_objects(prompts.objects, decoder.run.scene, cameras, renderer, mask_of_box)

@@ -1,0 +1,62 @@
+"""Boxes are decoded in photographs, but never in one that is held out."""
+
+import pytest
+import torch
+from PIL import Image
+
+from analytic_scene import BLUE, RED, camera_at, stage_renderer
+from sanerf.data.scene import Scene, View
+from sanerf.geometry.transforms import IDENTITY
+from sanerf.prompts.file import BoxPrompt, ObjectPrompts, PromptSet
+from sanerf.run.config import RunConfig
+from sanerf.run.folder import create_run
+from sanerf.run.segment_run import Decoder, lift_prompts
+from sanerf.segmenter.cache import FeatureCache
+from sanerf.segmenter.protocol import ImageFeatures, MaskHypotheses
+
+SIZE = 32
+GREEN = (10, 200, 30)
+
+
+class BoxFiller:
+    """A segmenter whose mask is the box, and which keeps the pictures it was shown."""
+
+    name = "box filler"
+    fingerprint = "0"
+
+    def __init__(self):
+        self.seen: list[torch.Tensor] = []
+
+    def encode(self, image):
+        self.seen.append(image)
+        return ImageFeatures({"nothing": torch.zeros(1)}, SIZE, SIZE)
+
+    def decode(self, features, prompts):
+        out = []
+        for asked in prompts:
+            x0, y0, x1, y1 = asked.box.int().tolist()
+            logits = torch.full((1, SIZE, SIZE), -5.0)
+            logits[0, y0:y1, x0:x1] = 5.0
+            out.append(MaskHypotheses(logits, torch.ones(1)))
+        return out
+
+
+@pytest.mark.parametrize(("view", "held_out"), [("0.png", False), ("1.png", True)])
+def test_a_box_in_a_held_out_view_is_decoded_in_the_rendered_picture(tmp_path, view, held_out):
+    """The photographs are green all over; what is rendered is a red ball before a blue wall."""
+    for name in ("0.png", "1.png"):
+        Image.new("RGB", (SIZE, SIZE), GREEN).save(tmp_path / name)
+    cameras = [camera_at(0.0, 0.0, size=SIZE), camera_at(0.1, 0.0, size=SIZE)]
+    views = tuple(View(f"{i}.png", tmp_path / f"{i}.png", camera) for i, camera in enumerate(cameras))
+    run = create_run(tmp_path / "run", Scene(tmp_path, "made up", views, (0,), (1,), IDENTITY, 0.05, 3.0), RunConfig())
+    segmenter = BoxFiller()
+    decoder = Decoder(segmenter, FeatureCache(segmenter, run.features), run)
+    prompts = PromptSet((ObjectPrompts("ball", boxes=(BoxPrompt(view, (12.0, 12.0, 20.0, 20.0)),)),))
+    (lifted,) = lift_prompts(prompts, decoder, cameras, stage_renderer())
+    assert len(lifted.p_world) and lifted.labels.tolist() == [1] * len(lifted.p_world)
+    (picture,) = segmenter.seen
+    if held_out:
+        assert (picture[SIZE // 2, SIZE // 2].float() / 255 - torch.tensor(RED)).abs().max() < 0.02
+        assert (picture[0, 0].float() / 255 - torch.tensor(BLUE)).abs().max() < 0.02
+    else:
+        assert (picture == torch.tensor(GREEN)).all()
