@@ -1,9 +1,9 @@
 """The run folder: made, opened, and refused with a reason where it holds something else."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
-import re
 
 import pytest
 import torch
