@@ -10,6 +10,7 @@ FOUNDATION = {"shapes": set(), "errors": set(), "files": {"shapes", "errors"}}
 ALLOWED = {
     "geometry": set(),
     "data": {"geometry"},
+    "sfm": {"data", "geometry"},
     "kernels": {"geometry"},
     "fields": {"kernels", "geometry"},
     "render": {"fields", "kernels", "geometry"},

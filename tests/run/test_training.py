@@ -53,7 +53,7 @@ def stage_bank(with_alpha: bool) -> PixelBank:
 
 
 def fresh(config: RunConfig = CONFIG, backend="numba") -> TrainingState:
-    return start_state(config, kernels_for(backend, CPU), CPU)
+    return start_state(config, kernels_for(backend, CPU), CPU, views=len(VIEWS))
 
 
 def plan_of(config: RunConfig):
@@ -204,11 +204,11 @@ def test_a_checkpoint_of_another_version_or_a_broken_one_is_refused(checkpoint):
 
 def test_the_learning_rate_warms_up_and_falls_exponentially():
     config = TrainingConfig(learning_rate=1e-2, final_learning_rate=1e-4)
-    assert learning_rate(config, 0.0) == pytest.approx(1e-4)
-    assert learning_rate(config, 0.005) == pytest.approx(1e-2 * 0.01**0.005 * 0.51)
-    assert learning_rate(config, 0.5) == pytest.approx(1e-3)
-    assert learning_rate(config, 1.0) == pytest.approx(1e-4)
-    assert learning_rate(config, 1.7) == pytest.approx(1e-4)
+    assert learning_rate(config, 1e-2, 0.0) == pytest.approx(1e-4)
+    assert learning_rate(config, 1e-2, 0.005) == pytest.approx(1e-2 * 0.01**0.005 * 0.51)
+    assert learning_rate(config, 1e-2, 0.5) == pytest.approx(1e-3)
+    assert learning_rate(config, 1e-2, 1.0) == pytest.approx(1e-4)
+    assert learning_rate(config, 1e-2, 1.7) == pytest.approx(1e-4)
 
 
 def test_what_lies_near_a_camera_learns_with_its_distance_squared():
@@ -244,3 +244,25 @@ def test_the_evenly_spread_share_falls_exponentially():
         [0.2, 0.1, 0.05, 0.05]
     )
     assert uniform_share(0.0, 0.05, 0.5) == 0.0
+
+
+def test_the_exposure_of_each_view_is_found_and_the_field_keeps_the_mean():
+    """Pictures of the stage, each darkened by a factor of its own: the gains come out within 3 %."""
+    gains = torch.linspace(0.6, 1.0, len(VIEWS)).roll(3)[:, None] * torch.tensor([[1.0, 0.95, 0.9]])
+    gains[::2] *= torch.tensor([0.9, 0.95, 1.0])
+    pictures = [picture(camera) for camera in stage_cameras()]
+    dark = [(rgb * gain).round().to(torch.uint8) for (rgb, _), gain in zip(pictures, gains, strict=True)]
+    bank = pixel_bank(stage_cameras(), dark, [alpha for _, alpha in pictures])
+    state = fresh()
+    train(state, bank, plan_of(CONFIG), CONFIG.training, Path("unused"))
+    found = state.exposure(torch.arange(len(VIEWS))).detach()
+    expected = gains / gains.log().mean(dim=0).exp()
+    assert float((found / expected - 1).abs().max()) < 0.03
+    torch.testing.assert_close(found.log().mean(dim=0), torch.zeros(3), atol=1e-6, rtol=0)
+
+
+def test_without_a_learning_rate_all_exposures_are_one():
+    config = replace(CONFIG, training=replace(CONFIG.training, steps=3, exposure_learning_rate=0.0))
+    state = fresh(config)
+    train(state, stage_bank(False), plan_of(config), config.training, Path("unused"))
+    assert bool((state.exposure(torch.arange(len(VIEWS))) == 1).all())

@@ -52,7 +52,7 @@ def train_run(
         return run
     pictures = load_split(scene, scene.train, config.downscale)
     bank = pixel_bank(pictures.cameras, pictures.rgb, pictures.alpha).to(device)
-    state = start_state(config, kernels, device)
+    state = start_state(config, kernels, device, views=len(pictures.cameras))
     if run.checkpoint.exists():
         load_checkpoint(run.checkpoint, state)
     curve = _read_curve(run.curve, state.step)

@@ -20,10 +20,11 @@ from sanerf.kernels.backend import Kernels
 from sanerf.kernels.reference import SamplingPlan
 from sanerf.render.renderer import RaySamples, composite_colour, sample_rays
 from sanerf.run.config import RunConfig, TrainingConfig
+from sanerf.run.exposure import Exposure
 from sanerf.run.losses import distortion_loss
 from sanerf.shapes import Float
 
-CHECKPOINT_VERSION = "1"
+CHECKPOINT_VERSION = "2"
 
 
 @dataclass
@@ -31,6 +32,7 @@ class TrainingState:
     """What changes while training, and what a checkpoint holds."""
 
     field: RadianceField
+    exposure: Exposure
     optimizer: torch.optim.Adam
     density_grid: Float[Tensor, "side side side"]
     generator: torch.Generator
@@ -38,17 +40,20 @@ class TrainingState:
     seconds: float
 
 
-def start_state(config: RunConfig, kernels: Kernels, device: torch.device) -> TrainingState:
-    """A fresh field, from the run's seed alone."""
+def start_state(config: RunConfig, kernels: Kernels, device: torch.device, *, views: int) -> TrainingState:
+    """A fresh field, from the run's seed alone, and the exposures of `views` training views."""
     generator = torch.Generator().manual_seed(config.seed)
     field = RadianceField(config.radiance, kernels, generator).to(device)
-    optimizer = torch.optim.Adam(
-        field.parameters(), lr=config.training.learning_rate, betas=(0.9, 0.99), eps=1e-15, fused=True
-    )
+    exposure = Exposure(views).to(device)
+    groups = [
+        {"params": list(field.parameters()), "start": config.training.learning_rate},
+        {"params": list(exposure.parameters()), "start": config.training.exposure_learning_rate},
+    ]
+    optimizer = torch.optim.Adam(groups, lr=config.training.learning_rate, betas=(0.9, 0.99), eps=1e-15, fused=True)
     side = config.sampling.grid_side
     # A little density everywhere: every ray starts by looking everywhere.
     density_grid = torch.full((side, side, side), 1.0, device=device)
-    return TrainingState(field, optimizer, density_grid, generator, step=0, seconds=0.0)
+    return TrainingState(field, exposure, optimizer, density_grid, generator, step=0, seconds=0.0)
 
 
 def sampling_plan(config: RunConfig, near: float, far: float, unbounded: bool) -> SamplingPlan:
@@ -65,10 +70,11 @@ def rendering_plan(config: RunConfig, near: float, far: float, unbounded: bool) 
     return replace(plan, samples=samples, refined=refined, uniform=config.training.final_uniform)
 
 
-def learning_rate(config: TrainingConfig, progress: float) -> float:
-    """Exponential from start to end over progress 0..1, after a warm-up over the first hundredth."""
+def learning_rate(config: TrainingConfig, start: float, progress: float) -> float:
+    """Exponential from `start` over progress 0..1, falling as far as the field's does, after a warm-up over the first
+    hundredth."""
     ratio = config.final_learning_rate / config.learning_rate
-    return config.learning_rate * ratio ** min(progress, 1.0) * min(1.0, 0.01 + progress / 0.01)
+    return start * ratio ** min(progress, 1.0) * min(1.0, 0.01 + progress / 0.01)
 
 
 def uniform_share(start: float, end: float, progress: float) -> float:
@@ -90,6 +96,7 @@ def training_step(state: TrainingState, bank: PixelBank, plan: SamplingPlan, con
     samples = sample_rays(state.field, state.density_grid, rays, plan, kernels, state.generator)
     _scale_gradients(samples)
     rgb = composite_colour(state.field, samples, rays.directions, threshold=1e-4)
+    rgb = rgb * state.exposure(bank.view_of(pixels))
     if opacity is not None:
         # A background of random colour, so that empty space can only be explained by emptiness.
         background = torch.rand(len(rays), 3, generator=state.generator).to(device)
@@ -142,7 +149,7 @@ def train(
         try:
             while (progress := _progress(state, config, minutes)) < 1:
                 for group in state.optimizer.param_groups:
-                    group["lr"] = learning_rate(config, progress)
+                    group["lr"] = learning_rate(config, group["start"], progress)
                 uniform = uniform_share(plan.uniform, config.final_uniform, progress)
                 error = training_step(state, bank, replace(plan, uniform=uniform), config)
                 state.step += 1
@@ -193,6 +200,7 @@ def _interrupt_held_back() -> Iterator[Callable[[], bool]]:
 def save_checkpoint(path: Path, state: TrainingState) -> None:
     """Write everything that training needs to go on, whole or not at all."""
     tensors = {f"field.{name}": value for name, value in state.field.state_dict().items()}
+    tensors["exposure"] = state.exposure.log_gain.detach()
     for index, entries in state.optimizer.state_dict()["state"].items():
         for name, value in entries.items():
             tensors[f"optimizer.{index}.{name}"] = value
@@ -210,9 +218,11 @@ def load_checkpoint(path: Path, state: TrainingState) -> None:
     own = state.field.state_dict()
     field = {name.removeprefix("field."): value for name, value in tensors.items() if name.startswith("field.")}
     same_field = {k: v.shape for k, v in own.items()} == {k: v.shape for k, v in field.items()}
-    if not same_field or tensors["density_grid"].shape != state.density_grid.shape:
+    same_scene = tensors["exposure"].shape == state.exposure.log_gain.shape
+    if not same_field or not same_scene or tensors["density_grid"].shape != state.density_grid.shape:
         raise UserError(f"the checkpoint {path} belongs to another configuration; delete it to train from the start")
     state.field.load_state_dict(field)
+    state.exposure.load_state_dict({"log_gain": tensors["exposure"]})
     moments: dict[int, dict[str, Tensor]] = {}
     for name, value in tensors.items():
         if name.startswith("optimizer."):

@@ -1,0 +1,59 @@
+"""Why photographs found no place, in words."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+BLURRED = 0.3
+"""A photograph with less than this share of the median sharpness counts as blurred."""
+FEW_FEATURES = 200
+FEW_MATCHES = 15
+"""Verified matches that two photographs need to say anything about each other (COLMAP's own bound)."""
+_NAMED = 6
+
+
+@dataclass(frozen=True)
+class Photo:
+    """What is known of one photograph: its sharpness (`frames.sharpness`), its features, the most verified matches that
+    it has with any other photograph, and whether it was registered."""
+
+    name: str
+    sharpness: float
+    features: int
+    matches: int
+    registered: bool
+
+
+def reasons(photos: list[Photo]) -> dict[str, list[str]]:
+    """The photographs without a place by the most likely reason: "are blurred", ..."""
+    typical = float(np.median([photo.sharpness for photo in photos]))
+    out: dict[str, list[str]] = {}
+    for photo in photos:
+        if photo.registered:
+            continue
+        if photo.sharpness < BLURRED * typical:
+            reason = "are blurred"
+        elif photo.features < FEW_FEATURES:
+            reason = "show too little structure (plain, dark or overexposed)"
+        elif photo.matches < FEW_MATCHES:
+            reason = "share no features with the others"
+        else:
+            reason = "overlap too little with those that were registered"
+        out.setdefault(reason, []).append(photo.name)
+    return out
+
+
+def explanation(photos: list[Photo]) -> str:
+    """One sentence: how many photographs were registered, and which were not and why."""
+    registered = sum(photo.registered for photo in photos)
+    parts = [f"{registered} of {len(photos)} photos registered"]
+    for reason, names in reasons(photos).items():
+        listed = ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
+        these = f"these {len(names)}" if len(names) > 1 else "this one"
+        parts.append(f"{these} {_for_one(reason) if len(names) == 1 else reason}: {listed}")
+    return "; ".join(parts)
+
+
+def _for_one(reason: str) -> str:
+    first, rest = reason.split(" ", 1)
+    return f"{ {'are': 'is', 'show': 'shows', 'share': 'shares', 'overlap': 'overlaps'}[first] } {rest}"

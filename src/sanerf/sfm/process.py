@@ -1,0 +1,106 @@
+"""`process`: photographs or a video to a scene folder that `train` reads.
+
+OUT/images/         the photographs, upright, or the frames that were picked
+OUT/sparse/0/       the posed cameras and points, in COLMAP's binary format
+OUT/process.json    what became of every photograph
+OUT/.process/       features and matches; kept while the work goes on, deleted when it is done
+"""
+
+import json
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from sanerf.errors import UserError
+from sanerf.files import atomic_folder, write_json
+from sanerf.sfm.explain import Photo, explanation
+from sanerf.sfm.frames import gather_photos, pick_frames
+from sanerf.sfm.reconstruct import Progress, extract_and_match, reconstruct
+
+FORMAT_VERSION = 1
+LEAST_REGISTERED = 3
+
+
+@dataclass(frozen=True)
+class Processed:
+    """A posed scene: every photograph's fate, and the mean reprojection error in pixels of the pictures."""
+
+    photos: tuple[Photo, ...]
+    reprojection_error: float
+
+    @property
+    def registered(self) -> int:
+        return sum(photo.registered for photo in self.photos)
+
+
+def process(source: Path, out: Path, *, frames: int, seed: int, progress: Progress) -> Processed:
+    """Make the scene folder `out` of a folder of photographs or a video (of which `frames` frames are taken).
+
+    Goes on where an interrupted call with the same arguments stood. UserError where too few photographs find a place,
+    with the reason, and where `out` holds something else.
+    """
+    if not source.exists():
+        raise UserError(f"there is no folder or video {source}")
+    work = out / ".process"
+    asked = {"source": str(source.resolve()), "frames": frames, "seed": seed, "format_version": FORMAT_VERSION}
+    _take_over(out, work, asked)
+    try:
+        sharp = _pictures(source, out / "images", work, frames, progress)
+    except UserError:
+        # Nothing has been done that would be worth going on with.
+        shutil.rmtree(out if not (out / "images").exists() else work)
+        raise
+    matched = extract_and_match(out / "images", work / "database.db", seed=seed, progress=progress)
+    model = reconstruct(
+        out / "images", work / "database.db", work / "models", seed=seed, total=len(sharp), progress=progress
+    )
+    registered = {image.name for image in model.images.values() if image.has_pose} if model is not None else set()
+    photos = tuple(
+        Photo(name, sharp[name], int(features), int(matches.max(initial=0)), name in registered)
+        for name, features, matches in zip(matched.names, matched.features, matched.matches, strict=True)
+    )
+    if model is None or len(registered) < LEAST_REGISTERED:
+        raise UserError(f"no posed scene: {explanation(list(photos))}; take more photos that overlap by two thirds")
+    with atomic_folder(out / "sparse" / "0") as folder:
+        model.write_binary(str(folder))
+    result = Processed(photos, float(model.compute_mean_reprojection_error()))
+    document = {
+        **asked,
+        "reprojection_error": round(result.reprojection_error, 4),
+        "photos": [asdict(p) for p in photos],
+    }
+    write_json(out / "process.json", document)
+    shutil.rmtree(work, ignore_errors=True)
+    return result
+
+
+def _take_over(out: Path, work: Path, asked: dict[str, object]) -> None:
+    """Make `out` ready for a call, or for going on with the same one. UserError where it is somebody else's."""
+    note = work / "call.json"
+    if out.exists() and not out.is_dir():
+        raise UserError(f"{out} is a file; choose another --out")
+    if out.is_dir() and any(out.iterdir()):
+        if not note.exists():
+            raise UserError(f"{out} is not empty; choose another --out")
+        if _read(note) != asked:
+            raise UserError(f"{out} holds the unfinished work of another call; delete it or choose another --out")
+    work.mkdir(parents=True, exist_ok=True)
+    write_json(note, asked)
+
+
+def _pictures(source: Path, images: Path, work: Path, frames: int, progress: Progress) -> dict[str, float]:
+    """The pictures in `images` and their sharpness by name, done once."""
+    note = work / "sharpness.json"
+    if note.exists() and images.is_dir():
+        return _read(note)
+    if source.is_dir():
+        sharp = gather_photos(source, images, lambda done, total: progress("pictures", done, total))
+    else:
+        sharp = pick_frames(source, images, frames, lambda done, total: progress("pictures", done, total))
+    write_json(note, sharp)
+    return sharp
+
+
+def _read(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
