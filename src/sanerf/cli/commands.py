@@ -4,6 +4,7 @@ from sanerf.cli.demo import Demo
 from sanerf.cli.doctor import Doctor
 from sanerf.cli.evaluate import Evaluate
 from sanerf.cli.export import Export
+from sanerf.cli.masks import Masks
 from sanerf.cli.render import Render
 from sanerf.cli.segment import Segment
 from sanerf.cli.train import Train
@@ -11,6 +12,7 @@ from sanerf.cli.train import Train
 COMMANDS = {
     "demo": Demo,
     "doctor": Doctor,
+    "masks": Masks,
     "train": Train,
     "render": Render,
     "segment": Segment,
