@@ -230,3 +230,19 @@ def test_a_trained_field_is_rendered_with_twice_the_intervals_of_training():
     training, rendering = plan_of(CONFIG), rendering_plan(CONFIG, PLAN.near, PLAN.far, unbounded=False)
     assert (rendering.samples, rendering.refined) == (2 * training.samples, 2 * training.refined)
     assert replace(rendering, samples=training.samples, refined=training.refined) == training
+
+
+def test_what_masks_exclude_has_no_part_in_training():
+    cameras = stage_cameras()[:2]
+    kept = [torch.ones(camera.height, camera.width, dtype=torch.bool) for camera in cameras]
+    kept[0][:, ::2] = False
+    fields = []
+    for excluded_colour in (0, 255):
+        pictures = [picture(camera)[0].clone() for camera in cameras]
+        pictures[0][:, ::2] = excluded_colour
+        state = fresh()
+        bank = pixel_bank(cameras, pictures, None, kept)
+        for _ in range(3):
+            training.training_step(state, bank, plan_of(CONFIG), CONFIG.training)
+        fields.append(state.field.state_dict())
+    assert all(torch.equal(fields[0][name], fields[1][name]) for name in fields[0])

@@ -76,7 +76,7 @@ def rigid_pose(target_from_cam: np.ndarray, whose: str) -> Float64[Tensor, "4 4"
 
 
 def room_box(listed: Any, source: Path) -> Room | None:
-    """The box of the two corners that a file lists, None where it lists none. Raises UserError where they are no box."""
+    """The box of the two corners that a file lists, None where it lists none. UserError where they are no box."""
     if listed is None:
         return None
     try:

@@ -121,8 +121,11 @@ def read_objects(path: Path) -> dict[str, tuple[int, ...]]:
         entries = list(content.items())
     out: dict[str, tuple[int, ...]] = {}
     for name, values in entries:
-        numbers = values if isinstance(values, list) else [values]
-        if not isinstance(name, str) or not numbers or not all(_is_identity(number) for number in numbers):
+        given = values if isinstance(values, list) else [values]
+        numbers = [
+            number for number in given if isinstance(number, int) and not isinstance(number, bool) and number > 0
+        ]
+        if not isinstance(name, str) or not numbers or len(numbers) < len(given):
             raise UserError(
                 f'{path} gives {name!r} the values {values!r}; expected {{"NAME": 12}} or {{"NAME": [3, 4]}}, '
                 "whole numbers above 0"
@@ -179,10 +182,6 @@ def _read_hdf5(path: Path) -> np.ndarray:
 def _number(stem: str) -> int | None:
     digits = re.search(r"\d+$", stem)
     return int(digits.group()) if digits else None
-
-
-def _is_identity(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
 def _middle(inside: np.ndarray) -> tuple[float, float]:

@@ -91,7 +91,7 @@ def _read_cameras(camera: dict[str, Any], source: Path) -> tuple[np.ndarray, np.
         )
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{source} needs positions, quaternions and K of the camera, all numbers: {error!r}") from error
-    count = len(positions)
+    count = positions.size // 3
     if positions.shape != (count, 3) or quaternions.shape != (count, 4) or calibration.shape != (3, 3) or not count:
         raise UserError(
             f"{source} has positions {positions.shape}, quaternions {quaternions.shape} and K {calibration.shape}; "
