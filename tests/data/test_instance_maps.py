@@ -40,7 +40,7 @@ def test_values_are_those_of_the_file_in_every_form(tmp_path):
     palette = Image.frombytes("P", (3, 2), values.tobytes())
     palette.putpalette([255 - i // 3 for i in range(768)])
     palette.save(tmp_path / "palette.png")
-    Image.fromarray(values.astype(np.int32) * 200).save(tmp_path / "sixteen.png")
+    Image.fromarray(values.astype(np.uint16) * 200).save(tmp_path / "sixteen.png")
     np.save(tmp_path / "signed.npy", values.astype(np.int64)[..., None] - 1)
     assert np.array_equal(read_map(tmp_path / "grey.png"), values)
     assert np.array_equal(read_map(tmp_path / "palette.png"), values)
