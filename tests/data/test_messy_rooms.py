@@ -71,6 +71,13 @@ def test_a_quaternion_of_any_length_is_its_rotation():
         assert np.abs(rotation_of(3 * np.array([w, x, y, z])) - expected).max() < 1e-12
 
 
+@pytest.mark.parametrize("text", ["[1, 2]", "no JSON", '{"camera": {"K": 1}}'])
+def test_another_metadata_json_is_no_messy_room(tmp_path, text):
+    (tmp_path / "metadata.json").write_text(text)
+    with pytest.raises(UserError, match="is no scene"):
+        read_capture(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("key", "value", "sentence"),
     [

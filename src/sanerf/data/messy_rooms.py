@@ -31,9 +31,11 @@ TRAIN_SHARE = 0.8
 
 
 def is_messy_rooms(root: Path) -> bool:
-    """Whether the folder has a metadata.json that lists positions of a camera."""
-    source = root / "metadata.json"
-    camera = read_json(source).get("camera") if source.is_file() else None
+    """Whether the folder has a metadata.json that lists positions of a camera. Others write such files, too."""
+    try:
+        camera = read_json(root / "metadata.json").get("camera")
+    except UserError:
+        return False
     return isinstance(camera, dict) and "positions" in camera
 
 
