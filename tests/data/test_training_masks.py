@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 from scene_writer import save_json, write_blender, write_transforms
 
+from sanerf.data.check import check_scene
 from sanerf.data.images import load_kept, load_split
 from sanerf.data.load import load_scene, read_capture
 from sanerf.data.pixels import pixel_bank
@@ -136,3 +137,12 @@ def test_what_nerfstudio_has_applied_to_the_poses_is_not_applied_again(tmp_path)
     for i, (view, before) in enumerate(zip(read_capture(tmp_path).views, plain.views, strict=True)):
         assert torch.equal(view.camera.world_from_cam, before.camera.world_from_cam)
         assert (view.camera.fx, view.camera.fy, view.camera.cy) == (10.0 + i, before.camera.fy, before.camera.cy)
+
+
+def test_doctor_counts_masked_views_and_names_a_mask_that_cannot_be_used(tmp_path):
+    write_masked(tmp_path)
+    report = check_scene(tmp_path)
+    assert report.facts["masked"] == 2
+    assert "2 views have masks of pixels that are not learnt from." in report.sentences
+    (tmp_path / "masks" / "004.png").write_bytes(b"nothing")
+    assert any("004.png cannot be read" in problem for problem in check_scene(tmp_path).problems)
