@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from analytic_scene import BALL_RADIUS, camera_at, cast, picture, stage_renderer
-from sanerf.data.scene import Scene, View
+from sanerf.data.scene import Scene, TrainingMask, View
 from sanerf.errors import UserError
 from sanerf.evaluation.masks import MaskCounts, count_masks
 from sanerf.evaluation.metrics import squared_error
@@ -83,6 +83,24 @@ def test_counts_are_pooled_over_the_views_that_have_a_mask(run, tmp_path):
     found = scores_to_json(scores)
     assert found["views"] == 3 and "decoder_alone" not in found
     assert found["objects"]["ball"]["iou"] == found["mean"]["iou"] == round(expected.iou, 4)
+
+
+def test_the_psnr_leaves_out_what_a_training_mask_excludes(run, tmp_path):
+    photo = picture(CAMERAS[1])[0]
+    kept = torch.ones(SIZE, SIZE, dtype=torch.bool)
+    kept[4:9, 3:20] = False
+    spoilt = photo.clone()
+    spoilt[~kept] = 255 - spoilt[~kept]
+    Image.fromarray(spoilt.numpy()).save(tmp_path / "1.png")
+    write_mask(tmp_path / "mask.png", kept)
+    views = list(run.scene.views)
+    views[1] = replace(views[1], training_mask=TrainingMask(tmp_path / "mask.png"))
+    masked = replace(run, scene=replace(run.scene, views=tuple(views)))
+    renderer = stage_renderer()
+    scores = evaluate_run(masked, renderer, segmentations=[], views=(1,), true_masks=None)
+    rendered = render_objects(renderer, CAMERAS[1], [], run.background).image.rgb
+    assert scores.psnr == pytest.approx(squared_error(rendered, photo.float() / 255, kept).psnr)
+    assert scores.psnr > evaluate_run(run, renderer, segmentations=[], views=(1,), true_masks=None).psnr + 3
 
 
 def test_an_object_without_any_true_mask_is_refused(run, tmp_path):

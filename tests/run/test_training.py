@@ -266,3 +266,19 @@ def test_without_a_learning_rate_all_exposures_are_one():
     state = fresh(config)
     train(state, stage_bank(False), plan_of(config), config.training, Path("unused"))
     assert bool((state.exposure(torch.arange(len(VIEWS))) == 1).all())
+
+
+def test_what_masks_exclude_has_no_part_in_training():
+    cameras = stage_cameras()[:2]
+    kept = [torch.ones(camera.height, camera.width, dtype=torch.bool) for camera in cameras]
+    kept[0][:, ::2] = False
+    fields = []
+    for excluded_colour in (0, 255):
+        pictures = [picture(camera)[0].clone() for camera in cameras]
+        pictures[0][:, ::2] = excluded_colour
+        state = fresh()
+        bank = pixel_bank(cameras, pictures, None, kept)
+        for _ in range(3):
+            training.training_step(state, bank, plan_of(CONFIG), CONFIG.training)
+        fields.append(state.field.state_dict())
+    assert all(torch.equal(fields[0][name], fields[1][name]) for name in fields[0])

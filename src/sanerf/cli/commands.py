@@ -4,6 +4,7 @@ from sanerf.cli.demo import Demo
 from sanerf.cli.doctor import Doctor
 from sanerf.cli.evaluate import Evaluate
 from sanerf.cli.export import Export
+from sanerf.cli.masks import Masks
 from sanerf.cli.process import Process
 from sanerf.cli.render import Render
 from sanerf.cli.segment import Segment
@@ -13,6 +14,7 @@ COMMANDS = {
     "demo": Demo,
     "doctor": Doctor,
     "process": Process,
+    "masks": Masks,
     "train": Train,
     "render": Render,
     "segment": Segment,

@@ -40,6 +40,6 @@ class Process(CommonOptions):
         }
         lines = [
             explanation(list(done.photos)),
-            f"scene: {self.out} (mean reprojection error {done.reprojection_error:.2f} px, peak memory {memory:.1f} GB)",
+            f"scene: {self.out}; mean reprojection error {done.reprojection_error:.2f} px, peak memory {memory:.1f} GB",
         ]
         print_result(self, result, lines)

@@ -5,12 +5,21 @@ view is called by its path in the scene folder ("train/r_0.png"), for train and 
 `transforms_val.json` is read only where there is no test file.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from sanerf.data.capture import Capture, sorted_views
 from sanerf.data.images import has_real_alpha
 from sanerf.data.scene import View
-from sanerf.data.transforms_json import Frame, frame_camera, present_frames, read_frames, read_json, relative_name
+from sanerf.data.transforms_json import (
+    Frame,
+    frame_camera,
+    frame_mask,
+    present_frames,
+    read_frames,
+    read_json,
+    relative_name,
+)
 
 
 def read_blender(root: Path) -> Capture:
@@ -18,32 +27,39 @@ def read_blender(root: Path) -> Capture:
     train_file = root / "transforms_train.json"
     companions = [root / f"transforms_{part}.json" for part in ("test", "val")]
     test_file = next((path for path in companions if path.is_file()), None)
-
-    views: list[View] = []
-    names: list[tuple[str, ...]] = []
-    warnings: tuple[str, ...] = ()
-    for source in (train_file, test_file):
-        if source is None:
-            continue
-        frames, missing = present_frames(read_frames(read_json(source), source), source)
-        part = [_view(frame, root, source) for frame in frames]
-        views += part
-        names.append(tuple(view.name for view in part))
-        warnings += missing
+    parts, warnings = read_parts(root, (train_file,) if test_file is None else (train_file, test_file))
+    views = [view for part in parts for view in part]
     # Real captures also come in this layout; without transparent pictures they are treated like any other.
     has_alpha = has_real_alpha([view.image_path for view in views])
     return Capture(
         root=root,
         layout="blender",
         views=sorted_views(views, train_file),
-        train=names[0] if test_file else None,
-        test=names[1] if test_file else None,
+        train=part_names(parts[0]) if test_file else None,
+        test=part_names(parts[1]) if test_file else None,
         has_alpha=has_alpha,
         z_is_up=has_alpha,
         warnings=warnings,
     )
 
 
+def read_parts(root: Path, sources: Sequence[Path]) -> tuple[list[list[View]], tuple[str, ...]]:
+    """The views of each file, named by their paths in `root`, and the sentences about missing pictures."""
+    parts: list[list[View]] = []
+    warnings: tuple[str, ...] = ()
+    for source in sources:
+        frames, missing = present_frames(read_frames(read_json(source), source), source)
+        parts.append([_view(frame, root, source) for frame in frames])
+        warnings += missing
+    return parts, warnings
+
+
+def part_names(views: Sequence[View]) -> tuple[str, ...]:
+    """The names of a part's views."""
+    return tuple(view.name for view in views)
+
+
 def _view(frame: Frame, root: Path, source: Path) -> View:
     assert frame.image_path is not None, frame.listed_path
-    return View(relative_name(frame, root), frame.image_path, frame_camera(frame, source))
+    camera, mask = frame_camera(frame, source), frame_mask(frame, source)
+    return View(relative_name(frame, root), frame.image_path, camera, mask)

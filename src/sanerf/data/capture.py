@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,6 +23,9 @@ from sanerf.shapes import Float64
 # Files keep few digits, and some tools write single precision; a pose further than this from rigid is a mistake.
 _RIGID_TOLERANCE = 1e-2
 
+Room = tuple[tuple[float, float, float], tuple[float, float, float]]
+"""The least and the greatest corner of an axis-aligned box, x y z."""
+
 
 @dataclass(frozen=True)
 class Capture:
@@ -29,7 +33,8 @@ class Capture:
 
     `train` and `test` are view names where the files say which are which, else None. `close_bound` is the distance,
     in file units, before which nothing was seen (LLFF), else None. `has_alpha`: see `Scene`. `z_is_up`: the file's
-    frame already stands upright about its origin (Blender) and only needs scaling.
+    frame already stands upright about its origin (Blender) and only needs scaling. `room` is the box that holds the
+    scene where the files say so (3D-FRONT): its least and its greatest corner in file units, z up.
     """
 
     root: Path
@@ -40,6 +45,7 @@ class Capture:
     close_bound: float | None = None
     has_alpha: bool = False
     z_is_up: bool = False
+    room: Room | None = None
     warnings: tuple[str, ...] = ()
 
 
@@ -67,6 +73,21 @@ def rigid_pose(target_from_cam: np.ndarray, whose: str) -> Float64[Tensor, "4 4"
     rigid[:3, :3] = left @ right
     rigid[:3, 3] = target_from_cam[:3, 3]
     return torch.from_numpy(rigid)
+
+
+def room_box(listed: Any, source: Path) -> Room | None:
+    """The box of the two corners that a file lists, None where it lists none. UserError where they are no box."""
+    if listed is None:
+        return None
+    try:
+        (x0, y0, z0), (x1, y1, z1) = ((float(value) for value in corner) for corner in listed)
+    except (TypeError, ValueError) as error:
+        raise UserError(
+            f"room_bbox in {source} is {listed!r}; expected its least and greatest corner, x y z"
+        ) from error
+    if not (x0 < x1 and y0 < y1 and z0 < z1 and np.isfinite([x0, y0, z0, x1, y1, z1]).all()):
+        raise UserError(f"room_bbox in {source} is {listed!r}, an empty box; its least corner must come first")
+    return (x0, y0, z0), (x1, y1, z1)
 
 
 def fitted_to_picture(camera: Camera, path: Path) -> Camera:

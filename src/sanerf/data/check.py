@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from sanerf.data.images import load_image
+from sanerf.data.images import load_image, load_kept
 from sanerf.data.load import load_scene
 from sanerf.data.scene import Scene
 from sanerf.errors import UserError
@@ -34,6 +34,7 @@ def check_scene(root: Path) -> SceneReport:
     scene = load_scene(root)
     sharpness, unreadable = _sharpness(scene)
     problems = [*scene.warnings, *unreadable, *_problems(scene, sharpness)]
+    masked = [view for view in scene.views if view.training_mask is not None]
     sizes = sorted({(view.camera.width, view.camera.height) for view in scene.views})
     distances = [float(view.camera.centre.norm()) for view in scene.views]
     facts = {
@@ -44,6 +45,7 @@ def check_scene(root: Path) -> SceneReport:
         "sizes": [list(size) for size in sizes],
         "distorted": any(any(view.camera.distortion) for view in scene.views),
         "has_alpha": scene.has_alpha,
+        "masked": len(masked),
         "file_units_per_world_unit": 1 / scene.world_from_file.scale,
     }
     listed = ", ".join(f"{w}x{h}" for w, h in sizes[:3]) + (", ..." if len(sizes) > 3 else "")
@@ -52,6 +54,7 @@ def check_scene(root: Path) -> SceneReport:
         f"{len(scene.train)} to train on and {len(scene.test)} held out.",
         f"Cameras stand {min(distances):.2f} to {max(distances):.2f} from the centre, in units of the normalised world "
         f"({facts['file_units_per_world_unit']:.3g} units of the file).",
+        *([f"{len(masked)} views have masks of pixels that are not learnt from."] if masked else []),
         *problems,
     ]
     if not problems:
@@ -66,6 +69,7 @@ def _sharpness(scene: Scene) -> tuple[dict[str, float], list[str]]:
         shrink = max(view.camera.width, view.camera.height) / 256
         size = (max(2, round(view.camera.width / shrink)), max(2, round(view.camera.height / shrink)))
         try:
+            load_kept(view, size)
             grey = load_image(view, size).float().mean(-1)
         except UserError as error:
             unreadable.append(str(error))

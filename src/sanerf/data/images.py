@@ -46,12 +46,14 @@ class PictureHeader:
 class Pictures:
     """Some views' pictures, one size each, with the cameras of those sizes.
 
-    `alpha` is None where the scene has none; where it is there, `rgb` is not yet multiplied by it.
+    `alpha` is None where the scene has none; where it is there, `rgb` is not yet multiplied by it. `kept` says which
+    pixels may be learnt from, and is None where all may.
     """
 
     cameras: list[Camera]
     rgb: list[UInt8[Tensor, "_ _ 3"]]
     alpha: list[UInt8[Tensor, "_ _"]] | None
+    kept: list[Bool[Tensor, "_ _"]] | None = None
 
 
 def picture_header(path: Path) -> PictureHeader:
@@ -93,7 +95,7 @@ def load_image(view: View, size: tuple[int, int] | None = None) -> UInt8[Tensor,
 
 def load_split(scene: Scene, indices: Sequence[int], downscale: int | float = 1) -> Pictures:
     """The pictures of the views at `indices`, made `downscale` times smaller, and their cameras at that size."""
-    cameras, rgb, alpha = [], [], []
+    cameras, rgb, alpha, kept = [], [], [], []
     for index in indices:
         view = scene.views[index]
         size = downscaled_size(view.camera, downscale)
@@ -104,7 +106,32 @@ def load_split(scene: Scene, indices: Sequence[int], downscale: int | float = 1)
             alpha.append(rgba[..., 3].contiguous())
         else:
             rgb.append(load_image(view, size))
-    return Pictures(cameras, rgb, alpha if scene.has_alpha else None)
+    if any(scene.views[index].training_mask is not None for index in indices):
+        sizes = [(camera.width, camera.height) for camera in cameras]
+        kept = [load_kept(scene.views[index], size) for index, size in zip(indices, sizes, strict=True)]
+    return Pictures(cameras, rgb, alpha if scene.has_alpha else None, kept or None)
+
+
+def load_kept(view: View, size: tuple[int, int] | None = None) -> Bool[Tensor, "h w"]:
+    """Which pixels of the view's picture at `size` (width, height; None: its own) may be learnt from.
+
+    A pixel counts only where its whole area does: next to an excluded one the colours of both are mixed. Raises
+    UserError where the mask cannot be read or is of another shape than the picture.
+    """
+    width, height = size or (view.camera.width, view.camera.height)
+    if view.training_mask is None:
+        return torch.ones(height, width, dtype=torch.bool)
+    mask = load_mask(view.training_mask.path)
+    excluded = mask if view.training_mask.excluded == "white" else ~mask
+    mask_height, mask_width = mask.shape
+    if abs(mask_width * view.camera.height - mask_height * view.camera.width) > view.camera.width + view.camera.height:
+        raise UserError(
+            f"the mask {view.training_mask.path} is {mask_width}x{mask_height}, another shape than its picture "
+            f"{view.image_path} of {view.camera.width}x{view.camera.height}"
+        )
+    # Each window of this pooling holds every pixel of the mask that the pixel of the picture touches.
+    touched = torch.nn.functional.adaptive_max_pool2d(excluded[None].float(), (height, width))[0]
+    return touched == 0
 
 
 def load_mask(path: Path, size: tuple[int, int] | None = None) -> Bool[Tensor, "h w"]:
@@ -149,12 +176,18 @@ def _upright(view: View) -> Image.Image:
     )
 
 
-def _read(path: Path) -> Image.Image:
+def open_picture(path: Path) -> Image.Image:
+    """A picture decoded, in the mode of its file. Raises UserError where it cannot be read."""
     try:
         with Image.open(path) as picture:
             picture.load()
     except _UNREADABLE as error:
         raise UserError(f"the picture {path} cannot be read: {_reason(error)}") from error
+    return picture
+
+
+def _read(path: Path) -> Image.Image:
+    picture = open_picture(path)
     if picture.mode == "F":
         raise UserError(f"the picture {path} holds floating-point numbers; expected 8 or 16 bits a channel")
     if picture.mode.startswith("I"):

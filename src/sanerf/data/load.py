@@ -5,10 +5,13 @@ from pathlib import Path
 
 from sanerf.data.blender import read_blender
 from sanerf.data.capture import Capture
+from sanerf.data.front3d import is_front3d, read_front3d
 from sanerf.data.images import PICTURE_SUFFIXES
 from sanerf.data.llff import read_llff
+from sanerf.data.messy_rooms import is_messy_rooms, read_messy_rooms
 from sanerf.data.normalise import normalise
-from sanerf.data.scene import Scene, View
+from sanerf.data.panoptic_lifting import is_panoptic_lifting, read_panoptic_lifting
+from sanerf.data.scene import Scene
 from sanerf.data.transforms_json import read_transforms
 from sanerf.errors import UserError
 
@@ -25,8 +28,7 @@ def load_scene(root: Path, *, holdout: str | None = None) -> Scene:
     capture = read_capture(root)
     normalisation = normalise(capture)
     views = tuple(
-        View(view.name, view.image_path, normalisation.world_from_file.apply_to_camera(view.camera))
-        for view in capture.views
+        replace(view, camera=normalisation.world_from_file.apply_to_camera(view.camera)) for view in capture.views
     )
     scene = Scene(
         root=capture.root,
@@ -49,12 +51,19 @@ def read_capture(root: Path) -> Capture:
         raise UserError(f"there is no folder {root}")
     if not root.is_dir():
         raise UserError(f"{root} is a file; expected the folder of a scene")
+    # Before transforms.json, which in such a folder may be that of the distorted pictures it was made of.
+    if is_panoptic_lifting(root):
+        return read_panoptic_lifting(root)
     if (root / "transforms.json").is_file():
         return read_transforms(root)
     if (root / "transforms_train.json").is_file():
         return read_blender(root)
     if (root / "poses_bounds.npy").is_file():
         return read_llff(root)
+    if is_front3d(root):
+        return read_front3d(root)
+    if is_messy_rooms(root):
+        return read_messy_rooms(root)
     if (root / "sparse" / "0").is_dir() or (root / "colmap" / "sparse" / "0").is_dir():
         raise UserError(f"{root} is a COLMAP scene (sparse/0), a layout that comes with a later version")
     if any(path.suffix in PICTURE_SUFFIXES for folder in (root, root / "images") for path in folder.glob("*")):

@@ -1,12 +1,14 @@
 """The one similarity `world_from_file` of a scene: what the cameras look at lies about the origin, z is up.
 
-Three kinds of capture:
+Four kinds of capture:
 
 - Looking inward (a walk round something): the origin is the point nearest to all optical axes, and the cameras' mean
   distance from it is 1.
 - Looking outward or straight ahead (LLFF's forward-facing scenes, panoramas), where no such point exists in front of
   the cameras: the origin is the cameras' mean, and the nearest bound lies at 0.5 or, where the file gives no bounds,
   the cameras' root mean square distance from the origin is 0.25. What is seen lies around radius one and beyond.
+- Rooms whose files give their box: the origin is its centre, its longest side is 2, nothing turns, so that the walls
+  lie within the cube that contraction leaves as it is.
 - Blender's synthetic scenes, which stand upright at their origin: only scaled, mean camera distance 1.
 
 Rays start at `near`: 0.05, or nine tenths of the nearest bound of the file. They have no end (`far` is infinite, for
@@ -49,6 +51,12 @@ def normalise(capture: Capture) -> Normalisation:
     """The similarity of a capture and the distances in which its rays may meet something."""
     cameras = [view.camera for view in capture.views]
     centres = torch.stack([camera.centre for camera in cameras])
+    if capture.room is not None:
+        low, high = torch.tensor(capture.room, dtype=torch.float64)
+        scale = 2.0 / float((high - low).max())
+        return Normalisation(
+            Similarity(scale, torch.eye(3, dtype=torch.float64), -scale * (low + high) / 2), DEFAULT_NEAR, math.inf
+        )
     if capture.z_is_up:
         rotation, origin = torch.eye(3, dtype=torch.float64), torch.zeros(3, dtype=torch.float64)
         inward = True

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from sanerf.errors import UserError
 from sanerf.geometry.cameras import Camera, Rays, camera_rays, pixel_centres
-from sanerf.shapes import Float, Int64, UInt8
+from sanerf.shapes import Bool, Float, Int64, UInt8
 
 
 @dataclass(frozen=True)
@@ -15,7 +16,8 @@ class PixelBank:
     """Colours and rays of every pixel of some views; views may differ in size.
 
     Pixels are row-major inside a view, views one after the other; `first_pixel` has one entry more than there are
-    views. Directions are kept once for each distinct set of intrinsics, in camera axes.
+    views. Directions are kept once for each distinct set of intrinsics, in camera axes. `drawable` are the pixels that
+    may be learnt from, in order, and None where all may.
     """
 
     rgb: UInt8[Tensor, "pixels 3"]
@@ -25,9 +27,16 @@ class PixelBank:
     directions_cam: Float[Tensor, "directions 3"]
     rotations: Float[Tensor, "views 3 3"]
     centres: Float[Tensor, "views 3"]
+    drawable: Int64[Tensor, "_"] | None = None
 
     def __len__(self) -> int:
         return self.rgb.shape[0]
+
+    def draw(self, count: int, generator: torch.Generator) -> Int64[Tensor, "rays"]:
+        """`count` pixels at random, equally likely and with repetitions, of those that may be learnt from."""
+        choices = len(self) if self.drawable is None else len(self.drawable)
+        drawn = torch.randint(choices, (count,), generator=generator).to(self.rgb.device)
+        return drawn if self.drawable is None else self.drawable[drawn]
 
     def view_of(self, pixels: Int64[Tensor, "rays"]) -> Int64[Tensor, "rays"]:
         """Which view each flat pixel belongs to."""
@@ -52,8 +61,19 @@ class PixelBank:
         return PixelBank(*(None if t is None else t.to(device) for t in vars(self).values()))  # pyright: ignore[reportArgumentType]
 
 
-def pixel_bank(cameras: Sequence[Camera], images: Sequence[Tensor], alphas: Sequence[Tensor] | None) -> PixelBank:
-    """A bank of the views' pictures (uint8 h w 3) and alphas (uint8 h w), each the size of its camera."""
+def pixel_bank(
+    cameras: Sequence[Camera],
+    images: Sequence[Tensor],
+    alphas: Sequence[Tensor] | None,
+    kept: Sequence[Bool[Tensor, "_ _"]] | None = None,
+) -> PixelBank:
+    """A bank of the views' pictures (uint8 h w 3) and alphas (uint8 h w), each the size of its camera.
+
+    Only pixels of `kept` are ever drawn. Raises UserError where there is none.
+    """
+    drawable = None if kept is None else torch.cat([mask.reshape(-1) for mask in kept]).nonzero()[:, 0]
+    if drawable is not None and len(drawable) == 0:
+        raise UserError("the masks of the pictures exclude every pixel of every training view; are they inverted?")
     first_direction, directions, seen, total = [], [], {}, 0
     for camera in cameras:
         key = (camera.width, camera.height, camera.fx, camera.fy, camera.cx, camera.cy, camera.distortion)
@@ -73,4 +93,5 @@ def pixel_bank(cameras: Sequence[Camera], images: Sequence[Tensor], alphas: Sequ
         torch.cat(directions),
         world_from_cam[:, :3, :3].contiguous(),
         world_from_cam[:, :3, 3].contiguous(),
+        drawable,
     )

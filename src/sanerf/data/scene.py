@@ -2,10 +2,22 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from sanerf.errors import UserError
 from sanerf.geometry.cameras import Camera
 from sanerf.geometry.transforms import Similarity
+
+
+@dataclass(frozen=True)
+class TrainingMask:
+    """A picture that says which pixels of a photograph must not be learnt from: those where it is `excluded`.
+
+    A pixel above 127 is white. Its size may be another than the photograph's, its shape may not.
+    """
+
+    path: Path
+    excluded: Literal["black", "white"] = "black"
 
 
 @dataclass(frozen=True)
@@ -14,11 +26,13 @@ class View:
 
     `name` is unique in the scene: the image's path relative to the scene's image folder with forward slashes, for flat
     folders just the file name. `camera` is in the normalised world and in pixels of the image file itself.
+    Without a `training_mask` all pixels are learnt from.
     """
 
     name: str
     image_path: Path
     camera: Camera
+    training_mask: TrainingMask | None = None
 
     @property
     def stem(self) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from sanerf.data.scene import Scene, View
+from sanerf.data.scene import Scene, TrainingMask, View
 from sanerf.geometry.cameras import Camera
 from sanerf.geometry.transforms import Similarity
 
@@ -59,20 +59,30 @@ def scene_from_json(document: dict[str, Any]) -> Scene:
 
 def _view_to_json(view: View, root: Path) -> dict[str, Any]:
     camera = view.camera
-    path = view.image_path.resolve()
-    inside = path.is_relative_to(root.resolve())
-    return {
+    out = {
         "name": view.name,
-        "image": path.relative_to(root.resolve()).as_posix() if inside else str(path),
+        "image": _from_root(view.image_path, root),
         "size": [camera.width, camera.height],
         "intrinsics": [camera.fx, camera.fy, camera.cx, camera.cy],
         "distortion": list(camera.distortion),
         "world_from_cam": camera.world_from_cam.tolist(),
     }
+    if view.training_mask is not None:
+        mask = view.training_mask
+        out["training_mask"] = {"path": _from_root(mask.path, root), "excluded": mask.excluded}
+    return out
+
+
+def _from_root(path: Path, root: Path) -> str:
+    """A path relative to the root where it lies inside, else absolute."""
+    path, root = path.resolve(), root.resolve()
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
 
 
 def _view_from_json(entry: dict[str, Any], root: Path) -> View:
     world_from_cam = torch.tensor(entry["world_from_cam"], dtype=torch.float64)
     (width, height), (fx, fy, cx, cy) = entry["size"], entry["intrinsics"]
     camera = Camera(width, height, fx, fy, cx, cy, world_from_cam, tuple(entry["distortion"]))
-    return View(entry["name"], root / entry["image"], camera)
+    mask = entry.get("training_mask")
+    training_mask = None if mask is None else TrainingMask(root / mask["path"], mask["excluded"])
+    return View(entry["name"], root / entry["image"], camera, training_mask)

@@ -3,6 +3,16 @@
 `transform_matrix` is world_from_cam with OpenGL camera axes (x right, y up, z backward); here they become OpenCV's.
 Intrinsics stand at the top or in each frame, for a picture of w x h; where the file on disk has another size they are
 scaled to it. Distortion is OpenCV's k1..k6, p1, p2.
+
+What nerfstudio adds (docs.nerf.studio, "Data conventions" and its nerfstudio data parser), as in what `ns-process-data`
+makes of Polycam and Record3D captures:
+
+- `mask_path` of a frame: a picture that is black where the photograph must not be learnt from.
+- `applied_transform`, `applied_scale`: what was done to the poses to come to this file. The frame of the file is that
+  of its poses, so there is nothing left to do.
+- `depth_file_path`, `ply_file_path`, `orientation_override`: not read.
+
+`room_bbox`, of 3D-FRONT as curated for NeRF, is the room's least and greatest corner in the frame of the file.
 """
 
 import json
@@ -15,9 +25,9 @@ from typing import Any
 
 import numpy as np
 
-from sanerf.data.capture import Capture, fitted_to_picture, rigid_pose, sorted_views
+from sanerf.data.capture import Capture, fitted_to_picture, rigid_pose, room_box, sorted_views
 from sanerf.data.images import PICTURE_SUFFIXES, has_real_alpha, picture_header
-from sanerf.data.scene import View
+from sanerf.data.scene import TrainingMask, View
 from sanerf.errors import UserError
 from sanerf.geometry.cameras import Camera
 
@@ -46,7 +56,7 @@ def read_transforms(root: Path) -> Capture:
     names = {frame.listed_path: relative_name(frame, folder) for frame in present}
     train, test = _own_split(content, names, source)
     views = [
-        View(names[frame.listed_path], frame.image_path, frame_camera(frame, source))
+        View(names[frame.listed_path], frame.image_path, frame_camera(frame, source), frame_mask(frame, source))
         for frame in present
         if frame.image_path is not None
     ]
@@ -57,6 +67,7 @@ def read_transforms(root: Path) -> Capture:
         train=train,
         test=test,
         has_alpha=has_real_alpha([view.image_path for view in views]),
+        room=room_box(content.get("room_bbox"), source),
         warnings=warnings,
     )
 
@@ -141,6 +152,22 @@ def frame_camera(frame: Frame, source: Path) -> Camera:
         distortion=tuple(distortion),
     )
     return fitted_to_picture(camera, frame.image_path)
+
+
+def frame_mask(frame: Frame, source: Path) -> TrainingMask | None:
+    """The picture of `mask_path`. Raises UserError where it is not there: what it excludes must not be learnt from."""
+    listed = frame.numbers.get("mask_path")
+    if listed is None:
+        return None
+    if not isinstance(listed, str):
+        raise UserError(f"mask_path of {frame.listed_path} in {source} is {listed!r}; expected the path of a picture")
+    path = Path(os.path.normpath(source.parent / listed.replace("\\", "/")))
+    if not path.is_file():
+        raise UserError(
+            f"the mask {path} of {frame.listed_path} in {source} is not there; put it back, or take mask_path out to "
+            "learn from the whole picture"
+        )
+    return TrainingMask(path)
 
 
 def _focal_lengths(frame: Frame, width: float, height: float, source: Path) -> tuple[float, float]:

@@ -87,8 +87,9 @@ def evaluate_run(
 ) -> Scores:
     """Render and score `views`; with `true_masks` also its objects.
 
-    Masks are compared at the mask file's own resolution. The decoder alone sees the rendered picture of the view, as
-    in the paper: of a view never photographed there is no other. UserError where no view has a mask of an object.
+    Masks are compared at the mask file's own resolution. The PSNR leaves out what a view's training mask excludes. The
+    decoder alone sees the rendered picture of the view, as in the paper: of a view never photographed there is no
+    other. UserError where no view has a mask of an object.
     """
     names = true_masks.names if true_masks is not None else ()
     objects = {name: ObjectScore() for name in names}
@@ -103,7 +104,7 @@ def evaluate_run(
             photo = photo * alpha + torch.tensor(run.background) * (1 - alpha)
         rendered = render_objects(renderer, camera, segmentations, run.background)
         rgb = rendered.image.rgb.cpu()
-        total += squared_error(rgb, photo)
+        total += squared_error(rgb, photo, pictures.kept[0] if pictures.kept else None)
         ssims.append(ssim(rgb, photo))
         decoded: dict[str, Tensor] = {}
         if alone is not None:

@@ -51,7 +51,7 @@ def train_run(
     if run.trained:
         return run
     pictures = load_split(scene, scene.train, config.downscale)
-    bank = pixel_bank(pictures.cameras, pictures.rgb, pictures.alpha).to(device)
+    bank = pixel_bank(pictures.cameras, pictures.rgb, pictures.alpha, pictures.kept).to(device)
     state = start_state(config, kernels, device, views=len(pictures.cameras))
     if run.checkpoint.exists():
         load_checkpoint(run.checkpoint, state)

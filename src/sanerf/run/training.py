@@ -89,7 +89,7 @@ def training_step(state: TrainingState, bank: PixelBank, plan: SamplingPlan, con
     """One optimisation step; the mean squared colour error of its rays."""
     kernels = state.field.grid.kernels
     device = state.density_grid.device
-    pixels = torch.randint(len(bank), (config.rays,), generator=state.generator).to(device)
+    pixels = bank.draw(config.rays, state.generator)
     rays = bank.rays(pixels)
     target, opacity = bank.colours(pixels), bank.opacities(pixels)
 
