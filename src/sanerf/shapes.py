@@ -13,6 +13,8 @@ without, and then an annotation is just the array type. Axis words have one mean
     channels, features   values at a place, the values that an encoding gives
     geometry             channels that the density head hands to the colour head
     objects              identities of the object field, background first (the paper's L)
+    photos               photographs that structure from motion looks at
+    words                typical features of them
     views, pixels        pictures of a scene, all their pixels one after the other
     rays_and_one         where the samples of each ray start, and where the last ray's end
     views_and_one        the same for the pixels of views

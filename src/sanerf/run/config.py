@@ -45,7 +45,7 @@ class TrainingConfig:
     """Adam's step size at the start"""
     final_learning_rate: float = 5e-4
     """Adam's step size at the end, reached exponentially"""
-    exposure_learning_rate: float = 1e-2
+    exposure_learning_rate: float = 3e-2
     """Adam's step size at the start for each view's exposure, falling in step; 0 takes all views' exposure as one"""
     distortion_weight: float = 2e-2
     """weight of the distortion loss, which pulls a ray's weights together and clears fog before cameras"""

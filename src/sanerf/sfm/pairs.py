@@ -20,7 +20,7 @@ _WORDS = 64
 _FEATURES_A_PHOTO = 300
 
 
-def photo_pairs(descriptors: list[Float32[np.ndarray, "features 128"]], seed: int) -> list[tuple[int, int]]:
+def photo_pairs(descriptors: list[Float32[np.ndarray, "_ 128"]], seed: int) -> list[tuple[int, int]]:
     """Pairs of photographs (i < j), each once, in a fixed order; `descriptors` of each in order of name."""
     count = len(descriptors)
     if count <= ALL_WITH_ALL:
@@ -32,7 +32,7 @@ def photo_pairs(descriptors: list[Float32[np.ndarray, "features 128"]], seed: in
     return sorted(pairs)
 
 
-def _look_alikes(descriptors: list[Float32[np.ndarray, "features 128"]], seed: int) -> Int64[np.ndarray, "photos most"]:
+def _look_alikes(descriptors: list[Float32[np.ndarray, "_ 128"]], seed: int) -> Int64[np.ndarray, "photos _"]:
     """The photographs most like each, by the cosine of their VLAD descriptors; itself among them."""
     generator = np.random.default_rng(seed)
     samples = [d[generator.permutation(len(d))[:_FEATURES_A_PHOTO]] for d in descriptors]
@@ -44,7 +44,7 @@ def _look_alikes(descriptors: list[Float32[np.ndarray, "features 128"]], seed: i
 
 def _vlad(
     descriptors: Float32[np.ndarray, "features 128"], words: Float32[np.ndarray, "words 128"]
-) -> Float32[np.ndarray, "length"]:
+) -> Float32[np.ndarray, "_"]:
     """Unit vector of signed-square-rooted sums of offsets from the nearest word."""
     out = np.zeros_like(words)
     if len(descriptors):

@@ -1,0 +1,87 @@
+"""Sharpness in closed form and by blurring; frames of a video whose sharp ones are known; photographs put upright."""
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.ndimage import gaussian_filter
+
+from sanerf.errors import UserError
+from sanerf.sfm.frames import gather_photos, pick_frames, sharpness
+
+
+def nothing(done: int, total: int) -> None:
+    pass
+
+
+def noise(seed: int, blur: float, height: int = 96, width: int = 128) -> np.ndarray:
+    values = np.random.default_rng(seed).uniform(0, 255, (height, width))
+    blurred = gaussian_filter(values, blur) if blur else values
+    return np.repeat(blurred.round().astype(np.uint8)[..., None], 3, axis=2)
+
+
+def test_sharpness_of_a_checkerboard_of_single_pixels_and_of_an_even_picture():
+    """The Laplacian of a checkerboard of 0 and 255 is 4 times 255 up and down: a variance of 1020^2 inside."""
+    board = np.indices((64, 64)).sum(axis=0) % 2 * 255
+    rgb = np.repeat(board.astype(np.uint8)[..., None], 3, axis=2)
+    border = 1 - (62 / 64) ** 2
+    assert sharpness(rgb) == pytest.approx(1020**2, rel=2 * border)
+    assert sharpness(np.full((64, 64, 3), 77, np.uint8)) == 0
+
+
+def test_sharpness_falls_with_blur():
+    values = [sharpness(noise(0, blur)) for blur in (0, 0.5, 1, 2)]
+    assert all(high > 2 * low for high, low in zip(values, values[1:], strict=False))
+
+
+def test_the_sharpest_frame_of_each_stretch_of_a_video_is_picked(tmp_path):
+    av = pytest.importorskip("av", reason="the extra 'video' is not installed")
+    sharp = {2, 7, 11}
+    with av.open(str(tmp_path / "clip.mp4"), "w") as container:
+        stream = container.add_stream("libx264", rate=10, options={"crf": "5"})
+        stream.width, stream.height, stream.pix_fmt = 128, 96, "yuv420p"
+        for index in range(12):
+            picture = noise(index, 0.7 if index in sharp else 3.0)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+    found = pick_frames(tmp_path / "clip.mp4", tmp_path / "images", 3, nothing)
+    assert sorted(found) == ["000002.jpg", "000007.jpg", "000011.jpg"]
+    with Image.open(tmp_path / "images" / "000007.jpg") as picture:
+        assert picture.size == (128, 96)
+        off = np.abs(np.asarray(picture).astype(float) - noise(7, 0.7)).mean()
+        assert off < 6, "not the seventh frame's own content"
+    every = pick_frames(tmp_path / "clip.mp4", tmp_path / "all", 100, nothing)
+    assert len(every) == 12
+
+
+def test_photographs_are_copied_as_they_are_and_turned_ones_put_upright(tmp_path):
+    source = tmp_path / "photos"
+    source.mkdir()
+    picture = Image.fromarray(noise(1, 1.0))
+    picture.save(source / "b.png")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    picture.save(source / "a.jpg", exif=exif, quality=95)
+    (source / "notes.txt").write_text("not a picture")
+    found = gather_photos(source, tmp_path / "images", nothing)
+    assert list(found) == ["a.jpg", "b.png"]
+    assert (tmp_path / "images" / "b.png").read_bytes() == (source / "b.png").read_bytes()
+    with Image.open(tmp_path / "images" / "a.jpg") as turned:
+        assert turned.size == (96, 128) and turned.getexif().get(0x0112, 1) == 1
+        # Orientation 6: the camera lay on its left side, so the picture is turned clockwise.
+        expected = np.rot90(noise(1, 1.0), -1).astype(float)
+        assert np.abs(np.asarray(turned).astype(float) - expected).mean() < 4
+
+
+def test_what_is_no_picture_or_no_video_is_refused(tmp_path):
+    source = tmp_path / "photos"
+    source.mkdir()
+    with pytest.raises(UserError, match="there are no pictures in"):
+        gather_photos(source, tmp_path / "images", nothing)
+    (source / "a.jpg").write_bytes(b"nonsense")
+    with pytest.raises(UserError, match=r"a\.jpg cannot be read as a picture"):
+        gather_photos(source, tmp_path / "images", nothing)
+    assert not (tmp_path / "images").exists()
+    pytest.importorskip("av", reason="the extra 'video' is not installed")
+    (tmp_path / "clip.mp4").write_bytes(b"nonsense")
+    with pytest.raises(UserError, match="cannot be read as a video"):
+        pick_frames(tmp_path / "clip.mp4", tmp_path / "images", 3, nothing)
