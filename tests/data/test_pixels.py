@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from analytic_scene import camera_at
-from sanerf.data.pixels import PixelBank, pixel_bank
+from sanerf.data.pixels import Picture, PixelBank, pixel_bank
 from sanerf.geometry.cameras import Camera, image_rays, resized
 
 LENS = (0.1, -0.02, 0.001, 0.002)
@@ -25,7 +25,8 @@ def bank(with_alpha: bool = True) -> tuple[PixelBank, list[torch.Tensor], list[t
         rgba = torch.randint(256, shape, generator=generator).to(torch.uint8)
         images.append(rgba[..., :3])
         alphas.append(rgba[..., 3])
-    return pixel_bank(cameras(), images, alphas if with_alpha else None), images, alphas
+    pictures = [Picture(rgb, alpha if with_alpha else None) for rgb, alpha in zip(images, alphas, strict=True)]
+    return pixel_bank(cameras(), pictures), images, alphas
 
 
 def test_rays_are_those_of_each_views_camera_in_row_major_order():
@@ -64,3 +65,28 @@ def test_colours_and_opacities_are_of_0_to_1():
 def test_a_bank_moves_with_all_it_has():
     found = bank(with_alpha=False)[0].to(torch.device("cpu"))
     assert found.alpha is None and len(found) == 103
+
+
+def test_of_too_many_pixels_an_equal_share_of_each_view_is_held():
+    """Half of all pixels: each still with its own ray and colour, each view with half of its own."""
+    whole, images, _ = bank()
+    pictures = [Picture(image) for image in images]
+    half = pixel_bank(cameras(), pictures, most=52, seed=1)
+    assert half.first_pixel.tolist() == [0, 12, 24, 38, 50]
+    every = torch.arange(len(half))
+    assert half.place is not None and half.alpha is None
+    view = half.view_of(every)
+    in_whole = whole.first_pixel[view] + half.place
+    assert len(set(in_whole.tolist())) == len(half)
+    assert torch.equal(half.colours(every), whole.colours(in_whole))
+    for name in ("origins", "directions", "z_per_distance"):
+        assert torch.equal(getattr(half.rays(every), name), getattr(whole.rays(in_whole), name))
+    assert not torch.equal(half.place, pixel_bank(cameras(), pictures, most=52, seed=2).place)
+
+
+def test_directions_are_kept_for_each_pixel_where_that_is_less():
+    """Four views, three sets of intrinsics of 78 pixels in all: more than the 50 held, less than the 103 of all."""
+    _, images, _ = bank()
+    half = pixel_bank(cameras(), [Picture(image) for image in images], most=52)
+    assert half.first_direction is None and len(half.directions_cam) == len(half) == 50
+    assert bank()[0].first_direction is not None

@@ -10,9 +10,9 @@ from PIL import Image
 from scene_writer import save_json, write_blender, write_transforms
 
 from sanerf.data.check import check_scene
-from sanerf.data.images import load_kept, load_split
+from sanerf.data.images import load_kept
 from sanerf.data.load import load_scene, read_capture
-from sanerf.data.pixels import pixel_bank
+from sanerf.data.pixels import load_bank
 from sanerf.data.scene import TrainingMask
 from sanerf.data.scene_json import scene_from_json, scene_to_json
 from sanerf.errors import UserError
@@ -33,8 +33,7 @@ def write_masked(root, masked=(1, 4), count=9):
 
 
 def bank_of(scene, downscale=1):
-    pictures = load_split(scene, scene.train, downscale)
-    return pixel_bank(pictures.cameras, pictures.rgb, pictures.alpha, pictures.kept)
+    return load_bank(scene, scene.train, downscale, seed=0)
 
 
 def test_pixels_under_black_are_never_drawn_and_all_others_are(tmp_path):
@@ -46,16 +45,18 @@ def test_pixels_under_black_are_never_drawn_and_all_others_are(tmp_path):
         if scene.views[index].name in ("001.png", "004.png"):
             kept[place] = white
     drawn = bank.draw(20_000, torch.Generator().manual_seed(0))
-    assert set(drawn.tolist()) == set(np.flatnonzero(kept).tolist())
+    assert bank.place is not None
+    in_all = bank.view_of(drawn) * 6 * 8 + bank.place[drawn]
+    assert set(in_all.tolist()) == set(np.flatnonzero(kept).tolist())
     # Equally likely: 310 of 336 pixels, 64.5 draws each, a deviation of 8 in one standard one.
-    counts = torch.bincount(drawn, minlength=len(bank))[torch.from_numpy(kept.reshape(-1))]
+    counts = torch.bincount(drawn, minlength=len(bank))
     assert counts.min() > 64.5 - 5 * 8 and counts.max() < 64.5 + 5 * 8
 
 
 def test_without_masks_pixels_are_drawn_as_ever(tmp_path):
     write_transforms(tmp_path)
     bank = bank_of(load_scene(tmp_path))
-    assert bank.drawable is None
+    assert bank.place is None
     expected = torch.randint(len(bank), (50,), generator=torch.Generator().manual_seed(3))
     assert torch.equal(bank.draw(50, torch.Generator().manual_seed(3)), expected)
 

@@ -10,7 +10,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from analytic_scene import PLAN, camera_at, cast, picture
-from sanerf.data.pixels import PixelBank, pixel_bank
+from sanerf.data.pixels import Picture, PixelBank, pixel_bank
 from sanerf.errors import UserError
 from sanerf.fields.radiance import RadianceConfig
 from sanerf.geometry.cameras import Camera
@@ -48,8 +48,7 @@ def stage_cameras() -> list[Camera]:
 
 def stage_bank(with_alpha: bool) -> PixelBank:
     pictures = [picture(camera) for camera in stage_cameras()]
-    alphas = [alpha for _, alpha in pictures] if with_alpha else None
-    return pixel_bank(stage_cameras(), [rgb for rgb, _ in pictures], alphas)
+    return pixel_bank(stage_cameras(), [Picture(rgb, alpha if with_alpha else None) for rgb, alpha in pictures])
 
 
 def fresh(config: RunConfig = CONFIG, backend="numba") -> TrainingState:
@@ -252,7 +251,7 @@ def test_the_exposure_of_each_view_is_found_and_the_field_keeps_the_mean():
     gains[::2] *= torch.tensor([0.9, 0.95, 1.0])
     pictures = [picture(camera) for camera in stage_cameras()]
     dark = [(rgb * gain).round().to(torch.uint8) for (rgb, _), gain in zip(pictures, gains, strict=True)]
-    bank = pixel_bank(stage_cameras(), dark, [alpha for _, alpha in pictures])
+    bank = pixel_bank(stage_cameras(), [Picture(rgb, of[1]) for rgb, of in zip(dark, pictures, strict=True)])
     state = fresh()
     train(state, bank, plan_of(CONFIG), CONFIG.training, Path("unused"))
     found = state.exposure(torch.arange(len(VIEWS))).detach()
@@ -277,7 +276,7 @@ def test_what_masks_exclude_has_no_part_in_training():
         pictures = [picture(camera)[0].clone() for camera in cameras]
         pictures[0][:, ::2] = excluded_colour
         state = fresh()
-        bank = pixel_bank(cameras, pictures, None, kept)
+        bank = pixel_bank(cameras, [Picture(rgb, None, mask) for rgb, mask in zip(pictures, kept, strict=True)])
         for _ in range(3):
             training.training_step(state, bank, plan_of(CONFIG), CONFIG.training)
         fields.append(state.field.state_dict())

@@ -1,5 +1,7 @@
 """Sharpness in closed form and by blurring; frames of a video whose sharp ones are known; photographs put upright."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -30,7 +32,7 @@ def test_sharpness_of_a_checkerboard_of_single_pixels_and_of_an_even_picture():
 
 def test_sharpness_falls_with_blur():
     values = [sharpness(noise(0, blur)) for blur in (0, 0.5, 1, 2)]
-    assert all(high > 2 * low for high, low in zip(values, values[1:], strict=False))
+    assert all(high > 2 * low for high, low in pairwise(values))
 
 
 def test_the_sharpest_frame_of_each_stretch_of_a_video_is_picked(tmp_path):

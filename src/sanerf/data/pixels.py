@@ -1,42 +1,47 @@
-"""All pixels of many views as one flat bank that training draws rays from."""
+"""The pixels of many views as one flat bank that training draws rays from."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
 
+from sanerf.data.images import downscaled_size, load_split
+from sanerf.data.scene import Scene
 from sanerf.errors import UserError
-from sanerf.geometry.cameras import Camera, Rays, camera_rays, pixel_centres
-from sanerf.shapes import Bool, Float, Int64, UInt8
+from sanerf.geometry.cameras import Camera, Rays, camera_rays, pixel_centres, resized
+from sanerf.shapes import Bool, Float, Int, Int64, UInt8
+
+MOST_PIXELS = 64_000_000
+"""Pixels that a bank holds at most: 0.2 GB of colours, 1.2 GB at worst with places and directions. A training of 10,000
+steps draws 20 million; of more pixels than these, a random share of each view stands for it."""
 
 
 @dataclass(frozen=True)
 class PixelBank:
-    """Colours and rays of every pixel of some views; views may differ in size.
+    """Colours and rays of the pixels that may be learnt from; views may differ in size.
 
-    Pixels are row-major inside a view, views one after the other; `first_pixel` has one entry more than there are
-    views. Directions are kept once for each distinct set of intrinsics, in camera axes. `drawable` are the pixels that
-    may be learnt from, in order, and None where all may.
+    Views come one after the other, their pixels row-major; `first_pixel` has one entry more than there are views.
+    `place` is each pixel's row-major index in its picture, None where all pixels of all views are here. Directions, in
+    camera axes, are kept once for each distinct set of intrinsics, from `first_direction` of a view on; or, where that
+    would be more, one for each pixel (`first_direction` is None).
     """
 
     rgb: UInt8[Tensor, "pixels 3"]
     alpha: UInt8[Tensor, "pixels"] | None
+    place: Int[Tensor, "pixels"] | None
     first_pixel: Int64[Tensor, "views_and_one"]
-    first_direction: Int64[Tensor, "views"]
+    first_direction: Int64[Tensor, "views"] | None
     directions_cam: Float[Tensor, "directions 3"]
     rotations: Float[Tensor, "views 3 3"]
     centres: Float[Tensor, "views 3"]
-    drawable: Int64[Tensor, "_"] | None = None
 
     def __len__(self) -> int:
         return self.rgb.shape[0]
 
     def draw(self, count: int, generator: torch.Generator) -> Int64[Tensor, "rays"]:
-        """`count` pixels at random, equally likely and with repetitions, of those that may be learnt from."""
-        choices = len(self) if self.drawable is None else len(self.drawable)
-        drawn = torch.randint(choices, (count,), generator=generator).to(self.rgb.device)
-        return drawn if self.drawable is None else self.drawable[drawn]
+        """`count` pixels at random, equally likely and with repetitions."""
+        return torch.randint(len(self), (count,), generator=generator).to(self.rgb.device)
 
     def view_of(self, pixels: Int64[Tensor, "rays"]) -> Int64[Tensor, "rays"]:
         """Which view each flat pixel belongs to."""
@@ -45,7 +50,11 @@ class PixelBank:
     def rays(self, pixels: Int64[Tensor, "rays"]) -> Rays:
         """The world rays of flat pixels."""
         view = self.view_of(pixels)
-        in_cam = self.directions_cam[self.first_direction[view] + pixels - self.first_pixel[view]]
+        direction = pixels
+        if self.first_direction is not None:
+            place = pixels - self.first_pixel[view] if self.place is None else self.place[pixels].long()
+            direction = self.first_direction[view] + place
+        in_cam = self.directions_cam[direction]
         directions = (self.rotations[view] @ in_cam[..., None])[..., 0]
         return Rays(self.centres[view], directions, in_cam[:, 2])
 
@@ -61,37 +70,88 @@ class PixelBank:
         return PixelBank(*(None if t is None else t.to(device) for t in vars(self).values()))  # pyright: ignore[reportArgumentType]
 
 
-def pixel_bank(
-    cameras: Sequence[Camera],
-    images: Sequence[Tensor],
-    alphas: Sequence[Tensor] | None,
-    kept: Sequence[Bool[Tensor, "_ _"]] | None = None,
-) -> PixelBank:
-    """A bank of the views' pictures (uint8 h w 3) and alphas (uint8 h w), each the size of its camera.
+@dataclass(frozen=True)
+class Picture:
+    """One view's picture, its alpha if it has one, and which of its pixels may be learnt from, None for all."""
 
-    Only pixels of `kept` are ever drawn. Raises UserError where there is none.
+    rgb: UInt8[Tensor, "h w 3"]
+    alpha: UInt8[Tensor, "h w"] | None = None
+    kept: Bool[Tensor, "h w"] | None = None
+
+
+def load_bank(scene: Scene, indices: Sequence[int], downscale: int | float, *, seed: int) -> PixelBank:
+    """The bank of the views at `indices`, made `downscale` times smaller, with one picture at a time in memory."""
+    of_files = [scene.views[index].camera for index in indices]
+    cameras = [resized(camera, *downscaled_size(camera, downscale)) for camera in of_files]
+
+    def pictures() -> Iterable[Picture]:
+        for index in indices:
+            of = load_split(scene, [index], downscale)
+            yield Picture(of.rgb[0], of.alpha[0] if of.alpha else None, of.kept[0] if of.kept else None)
+
+    return pixel_bank(cameras, pictures(), seed=seed)
+
+
+def pixel_bank(
+    cameras: Sequence[Camera], pictures: Iterable[Picture], *, most: int = MOST_PIXELS, seed: int = 0
+) -> PixelBank:
+    """A bank of pictures, each the size of its camera: at most about `most` pixels, an equal share of each view.
+
+    Raises UserError where no pixel may be learnt from.
     """
-    drawable = None if kept is None else torch.cat([mask.reshape(-1) for mask in kept]).nonzero()[:, 0]
-    if drawable is not None and len(drawable) == 0:
+    total = sum(camera.width * camera.height for camera in cameras)
+    share = min(1.0, most / total)
+    generator = torch.Generator().manual_seed(seed)
+    rgb, alpha, places, counts = [], [], [], [0]
+    for picture in pictures:
+        place = _held(picture, share, generator)
+        rgb.append(picture.rgb.reshape(-1, 3)[place])
+        if picture.alpha is not None:
+            alpha.append(picture.alpha.reshape(-1)[place])
+        places.append(place.int())
+        counts.append(len(place))
+    held = sum(counts)
+    if held == 0:
         raise UserError("the masks of the pictures exclude every pixel of every training view; are they inverted?")
-    first_direction, directions, seen, total = [], [], {}, 0
-    for camera in cameras:
-        key = (camera.width, camera.height, camera.fx, camera.fy, camera.cx, camera.cy, camera.distortion)
-        if key not in seen:
-            seen[key] = total
-            at_origin = Camera(*key[:6], torch.eye(4, dtype=torch.float64), camera.distortion)
-            directions.append(camera_rays(at_origin, pixel_centres(camera)).directions)
-            total += camera.width * camera.height
-        first_direction.append(seen[key])
-    counts = [0] + [image.shape[0] * image.shape[1] for image in images]
+    first_direction, directions = _directions(cameras, places, held)
     world_from_cam = torch.stack([camera.world_from_cam for camera in cameras]).float()
     return PixelBank(
-        torch.cat([image.reshape(-1, 3) for image in images]),
-        None if alphas is None else torch.cat([alpha.reshape(-1) for alpha in alphas]),
+        torch.cat(rgb),
+        torch.cat(alpha) if alpha else None,
+        torch.cat(places) if held < total else None,
         torch.tensor(counts).cumsum(0),
-        torch.tensor(first_direction),
-        torch.cat(directions),
+        first_direction,
+        directions,
         world_from_cam[:, :3, :3].contiguous(),
         world_from_cam[:, :3, 3].contiguous(),
-        drawable,
     )
+
+
+def _held(picture: Picture, share: float, generator: torch.Generator) -> Int64[Tensor, "_"]:
+    """Row-major indices of the pixels of a picture that the bank holds, in order."""
+    count = picture.rgb.shape[0] * picture.rgb.shape[1]
+    if share < 1:
+        place = torch.randperm(count, generator=generator)[: max(1, int(share * count))].sort().values
+    else:
+        place = torch.arange(count)
+    return place if picture.kept is None else place[picture.kept.reshape(-1)[place]]
+
+
+def _directions(
+    cameras: Sequence[Camera], places: Sequence[Int[Tensor, "_"]], held: int
+) -> tuple[Int64[Tensor, "views"] | None, Float[Tensor, "directions 3"]]:
+    """Directions of whole pictures, once for each distinct set of intrinsics, and where each view's begin; directions
+    of the held pixels alone, and None, where those are fewer."""
+    at_origin = [replace(camera, world_from_cam=torch.eye(4, dtype=torch.float64)) for camera in cameras]
+    intrinsics = [field.name for field in fields(Camera) if field.name != "world_from_cam"]
+    keys = [tuple(getattr(camera, name) for name in intrinsics) for camera in cameras]
+    distinct = dict(zip(keys, at_origin, strict=True))
+    if sum(camera.width * camera.height for camera in distinct.values()) > held:
+        chosen = zip(at_origin, places, strict=True)
+        return None, torch.cat([camera_rays(c, pixel_centres(c)[place.long()]).directions for c, place in chosen])
+    first, at = {}, 0
+    for key, camera in distinct.items():
+        first[key] = at
+        at += camera.width * camera.height
+    directions = [camera_rays(camera, pixel_centres(camera)).directions for camera in distinct.values()]
+    return torch.tensor([first[key] for key in keys]), torch.cat(directions)

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import torch
 
-from sanerf.data.images import load_split
-from sanerf.data.pixels import pixel_bank
+from sanerf.data.pixels import load_bank
 from sanerf.data.scene import Scene
 from sanerf.errors import UserError
 from sanerf.files import write_text
@@ -50,9 +49,8 @@ def train_run(
     run = create_run(out, scene, config)
     if run.trained:
         return run
-    pictures = load_split(scene, scene.train, config.downscale)
-    bank = pixel_bank(pictures.cameras, pictures.rgb, pictures.alpha, pictures.kept).to(device)
-    state = start_state(config, kernels, device, views=len(pictures.cameras))
+    bank = load_bank(scene, scene.train, config.downscale, seed=config.seed).to(device)
+    state = start_state(config, kernels, device, views=len(scene.train))
     if run.checkpoint.exists():
         load_checkpoint(run.checkpoint, state)
     curve = _read_curve(run.curve, state.step)

@@ -36,7 +36,7 @@ def _look_alikes(descriptors: list[Float32[np.ndarray, "_ 128"]], seed: int) -> 
     """The photographs most like each, by the cosine of their VLAD descriptors; itself among them."""
     generator = np.random.default_rng(seed)
     samples = [d[generator.permutation(len(d))[:_FEATURES_A_PHOTO]] for d in descriptors]
-    words, _ = kmeans2(np.concatenate(samples), _WORDS, iter=10, minit="++", seed=generator)
+    words, _ = kmeans2(np.concatenate(samples), _WORDS, iter=10, minit="++", seed=generator)  # pyright: ignore[reportCallIssue]
     vectors = np.stack([_vlad(sample, words.astype(np.float32)) for sample in samples])
     likeness = vectors @ vectors.T
     return np.argsort(-likeness, axis=1, kind="stable")[:, : LOOK_ALIKES + 1]

@@ -79,7 +79,8 @@ def reconstruct(images: Path, database: Path, work: Path, *, seed: int, total: i
     models = pycolmap.incremental_mapping(
         str(database), str(images), str(work), options=options, next_image_callback=one_more
     )
-    return max(models.values(), key=lambda model: model.num_reg_images(), default=None)
+    found: list[Any] = list(models.values())
+    return max(found, key=lambda model: model.num_reg_images(), default=None)
 
 
 def _extract(pycolmap: Any, images: Path, database: Path, names: Sequence[str], progress: Progress) -> None:
