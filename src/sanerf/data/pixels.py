@@ -56,10 +56,10 @@ def pixel_bank(cameras: Sequence[Camera], images: Sequence[Tensor], alphas: Sequ
     """A bank of the views' pictures (uint8 h w 3) and alphas (uint8 h w), each the size of its camera."""
     first_direction, directions, seen, total = [], [], {}, 0
     for camera in cameras:
-        key = (camera.width, camera.height, camera.fx, camera.fy, camera.cx, camera.cy, camera.distortion)
+        key = (camera.width, camera.height, camera.fx, camera.fy, camera.cx, camera.cy, camera.lens)
         if key not in seen:
             seen[key] = total
-            at_origin = Camera(*key[:6], torch.eye(4, dtype=torch.float64), camera.distortion)
+            at_origin = Camera(*key[:6], torch.eye(4, dtype=torch.float64), camera.lens)
             directions.append(camera_rays(at_origin, pixel_centres(camera)).directions)
             total += camera.width * camera.height
         first_direction.append(seen[key])

@@ -7,6 +7,7 @@ import torch
 
 from sanerf.data.scene import Scene, View
 from sanerf.geometry.cameras import Camera
+from sanerf.geometry.lenses import Lens
 from sanerf.geometry.transforms import Similarity
 
 _INFINITE = "infinite"
@@ -66,7 +67,7 @@ def _view_to_json(view: View, root: Path) -> dict[str, Any]:
         "image": path.relative_to(root.resolve()).as_posix() if inside else str(path),
         "size": [camera.width, camera.height],
         "intrinsics": [camera.fx, camera.fy, camera.cx, camera.cy],
-        "distortion": list(camera.distortion),
+        "lens": {"family": camera.lens.family, "coefficients": list(camera.lens.coefficients)},
         "world_from_cam": camera.world_from_cam.tolist(),
     }
 
@@ -74,5 +75,7 @@ def _view_to_json(view: View, root: Path) -> dict[str, Any]:
 def _view_from_json(entry: dict[str, Any], root: Path) -> View:
     world_from_cam = torch.tensor(entry["world_from_cam"], dtype=torch.float64)
     (width, height), (fx, fy, cx, cy) = entry["size"], entry["intrinsics"]
-    camera = Camera(width, height, fx, fy, cx, cy, world_from_cam, tuple(entry["distortion"]))
+    # Run format 1 knew OpenCV's lens alone.
+    lens = entry["lens"] if "lens" in entry else {"family": "opencv", "coefficients": entry["distortion"]}
+    camera = Camera(width, height, fx, fy, cx, cy, world_from_cam, Lens(lens["family"], tuple(lens["coefficients"])))
     return View(entry["name"], root / entry["image"], camera)
