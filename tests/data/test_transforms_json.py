@@ -44,8 +44,8 @@ def test_pictures_of_more_than_half_of_space_are_warned_of(tmp_path):
     # Corners of 8 x 6 lie 5 pixels off the centre: 1.6 radians where the focal length is 3.125, 1.5 where it is 3.333.
     write_transforms(tmp_path, count=3, is_fisheye=True, fl_x=3.125, fl_y=3.125, cx=4.0, cy=3.0)
     assert read_transforms(tmp_path).warnings == (
-        "3 of 3 pictures show more than 180 degrees from corner to corner (000.png, for one); prompts are not projected "
-        "to what lies beyond 90 degrees off the axis",
+        "3 of 3 pictures show more than 180 degrees from corner to corner (000.png, for one); prompts are not "
+        "projected to what lies beyond 90 degrees off the axis",
     )
     write_transforms(tmp_path, count=3, is_fisheye=True, fl_x=3.3333, fl_y=3.3333, cx=4.0, cy=3.0)
     assert read_transforms(tmp_path).warnings == ()

@@ -99,7 +99,8 @@ def test_image_rays_are_in_row_major_order_of_pixel_centres():
 
 
 def test_a_point_far_outside_the_field_of_view_does_not_fold_back_onto_the_picture():
-    camera = Camera(567, 1008, 722.1, 721.6, 291.1, 506.8, torch.eye(4, dtype=torch.float64), Lens("opencv", PHONE_LENS))
+    pose = torch.eye(4, dtype=torch.float64)
+    camera = Camera(567, 1008, 722.1, 721.6, 291.1, 506.8, pose, Lens("opencv", PHONE_LENS))
     angles = torch.linspace(45, 89, 200, dtype=torch.float64).deg2rad()
     for turn in (0.0, 1.0, 2.0, 4.0):
         off_axis = torch.stack([angles.sin() * math.cos(turn), angles.sin() * math.sin(turn), angles.cos()], dim=-1)

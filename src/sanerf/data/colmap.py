@@ -7,6 +7,8 @@ Mip-NeRF 360's and LERF's scenes come like this.
 
 import math
 import os
+import shutil
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,8 +22,9 @@ from sanerf.errors import MissingExtraError, UserError, on_one_line
 from sanerf.geometry.cameras import Camera
 from sanerf.geometry.lenses import Lens
 
-# The oldest form of a model is cameras, images and points3D; newer ones have rigs and frames beside them.
-_MODEL_FILES = ("cameras", "images")
+# A model has points3D beside these and, since COLMAP 3.12, rigs and frames.
+_POSES, _RIGS = ("cameras", "images"), ("rigs", "frames")
+_ENDINGS = (".bin", ".txt")
 _LENSES = {
     "SIMPLE_PINHOLE": "opencv",
     "PINHOLE": "opencv",
@@ -47,7 +50,7 @@ _LENSES = {
 def find_model(root: Path) -> Path | None:
     """The folder of the scene's COLMAP model, or None where there is none."""
     for folder in (root / "sparse" / "0", root / "sparse", root / "colmap" / "sparse" / "0"):
-        if all(any((folder / f"{name}{end}").is_file() for end in (".bin", ".txt")) for name in _MODEL_FILES):
+        if _ending(folder) is not None:
             return folder
     return None
 
@@ -83,18 +86,34 @@ def read_colmap(root: Path) -> Capture:
     )
 
 
+def _ending(folder: Path) -> str | None:
+    """The ending of the model's files in a folder: ".bin", ".txt", or None where there is no model."""
+    return next((end for end in _ENDINGS if all((folder / f"{name}{end}").is_file() for name in _POSES)), None)
+
+
 def _read_model(source: Path) -> Any:
-    """pycolmap's Reconstruction."""
+    """pycolmap's Reconstruction of the cameras and poses, without the 3D points.
+
+    The points are not needed, some scenes come without (they have a points3D.ply), and a damaged points3D.bin keeps
+    pycolmap busy for minutes; so it is given an empty one.
+    """
     try:
         import pycolmap
     except ImportError as error:
         raise MissingExtraError("pycolmap", "colmap") from error
+    ending = _ending(source)
     try:
-        return pycolmap.Reconstruction(source)
+        with tempfile.TemporaryDirectory() as folder:
+            for name in (*_POSES, *_RIGS):
+                if (file := source / f"{name}{ending}").is_file():
+                    shutil.copyfile(file, Path(folder) / file.name)
+            # Their number, 64 bits of zero; or no lines.
+            (Path(folder) / f"points3D{ending}").write_bytes(bytes(8) if ending == ".bin" else b"")
+            return pycolmap.Reconstruction(folder)
     except (ValueError, IndexError, KeyError, RuntimeError, MemoryError, OSError) as error:
         raise UserError(
-            f"{source} is no COLMAP model that pycolmap {pycolmap.__version__} can read ({on_one_line(error)}); "
-            "expected cameras, images and points3D, all as .bin or all as .txt"
+            f"{source} is no COLMAP model that pycolmap {pycolmap.__version__} can read ({on_one_line(error)}); make "
+            "it anew, or copy all of its files again"
         ) from error
 
 
