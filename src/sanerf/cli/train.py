@@ -15,7 +15,7 @@ class Train(CommonOptions):
     """Train the radiance field of a scene. Goes on where an interrupted call stopped."""
 
     scene: tyro.conf.Positional[Path] = field(kw_only=True)
-    """folder of the scene: transforms.json, transforms_train.json or poses_bounds.npy in it"""
+    """folder of the scene: transforms.json, transforms_train.json, poses_bounds.npy or sparse/0 in it"""
     out: Annotated[Path, tyro.conf.arg(metavar="RUN")] = field(kw_only=True)
     """run folder to make or to go on with"""
     steps: int | None = None
