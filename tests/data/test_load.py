@@ -101,7 +101,7 @@ def test_folders_that_are_no_scene_are_refused_in_a_sentence(tmp_path):
     with pytest.raises(UserError, match="pictures but no camera poses; make them with COLMAP"):
         load_scene(tmp_path / "photos")
     (tmp_path / "colmap" / "colmap" / "sparse" / "0").mkdir(parents=True)
-    with pytest.raises(UserError, match=r"COLMAP scene .* comes with a later version"):
+    with pytest.raises(UserError, match=r"is no scene: .* or a COLMAP model in sparse/0"):
         load_scene(tmp_path / "colmap")
 
 

@@ -6,8 +6,9 @@ import torch
 from analytic_scene import camera_at
 from sanerf.data.pixels import Picture, PixelBank, pixel_bank
 from sanerf.geometry.cameras import Camera, image_rays, resized
+from sanerf.geometry.lenses import Lens
 
-LENS = (0.1, -0.02, 0.001, 0.002)
+LENS = Lens("opencv", (0.1, -0.02, 0.001, 0.002))
 
 
 def cameras() -> list[Camera]:

@@ -1,16 +1,16 @@
 """The real captures: their views and splits, where the cameras look, and that poses, intrinsics and pictures fit."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from sanerf.data.images import load_mask, load_split
+from sanerf.data.images import load_image, load_mask, load_split
 from sanerf.data.load import load_scene
 from sanerf.data.scene import Scene
-from sanerf.errors import UserError
-from sanerf.geometry.cameras import image_rays, pixel_centres, project
+from sanerf.geometry.cameras import image_rays, inside_image, pixel_centres, project
 
 
 def cosines_to_origin(scene: Scene) -> torch.Tensor:
@@ -90,6 +90,26 @@ def test_lego_silhouettes_lie_within_the_unit_ball(real_scene):
         assert (middle - torch.tensor([camera.cx, camera.cy])).abs().max() < 8
 
 
-def test_bonsai_comes_with_a_later_version(real_scene):
-    with pytest.raises(UserError, match="COLMAP scene"):
-        load_scene(real_scene("m360_bonsai"))
+def test_bonsai_shows_its_points_in_their_colours(real_scene):
+    pycolmap = pytest.importorskip("pycolmap", reason="pycolmap reads COLMAP's models: pip install 'sanerf[colmap]'")
+    root = real_scene("m360_bonsai")
+    scene = load_scene(root)
+    assert (scene.layout, len(scene.views), len(scene.test), scene.warnings) == ("colmap", 146, 19, ())
+    assert cosines_to_origin(scene).min() > 0.98 and mean_distance(scene) == pytest.approx(1.0)
+    points = list(pycolmap.Reconstruction(root / "sparse" / "0").points3D.values())[::10]
+    p_world = scene.world_from_file.apply(torch.from_numpy(np.stack([point.xyz for point in points])))
+    colours = torch.from_numpy(np.stack([point.color for point in points])).float()
+
+    def share_in_its_colour(focal_factor: float) -> float:
+        """How many points on the pictures show their own colour to 15 grey levels; half are hidden or off."""
+        close = []
+        for view in scene.views[::10]:
+            camera = replace(view.camera, fx=view.camera.fx * focal_factor, fy=view.camera.fy * focal_factor)
+            xy, depth_z = project(camera, p_world)
+            seen = inside_image(camera, xy) & (depth_z > 0)
+            column, row = xy[seen].long().unbind(dim=-1)
+            close.append((load_image(view)[row, column].float() - colours[seen]).abs().mean(dim=-1) < 15)
+        return float(torch.cat(close).float().mean())
+
+    assert share_in_its_colour(1.0) > 0.42
+    assert max(share_in_its_colour(0.98), share_in_its_colour(1.02)) < 0.28

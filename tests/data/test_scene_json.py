@@ -11,18 +11,20 @@ import torch
 from analytic_scene import camera_at
 from sanerf.data.scene import Scene, View
 from sanerf.data.scene_json import scene_from_json, scene_to_json
+from sanerf.geometry.lenses import Lens
 from sanerf.geometry.transforms import Similarity
 
 
 def scene(root: Path) -> Scene:
-    lens = replace(camera_at(0.1, 0.2, size=8), fx=1 / 3, cy=2 / 7, distortion=(0.1, -0.02))
+    lens = replace(camera_at(0.1, 0.2, size=8), fx=1 / 3, cy=2 / 7, lens=Lens("opencv", (0.1, -0.02)))
     turned = camera_at(0.3, -0.7, size=6, towards=(0.0, 0.1, 0.2))
+    fisheye = replace(turned, lens=Lens("rad_tan_thin_prism_fisheye", (1 / 7, 0.0, -1e-9)))
     return Scene(
         root=root,
         layout="transforms.json",
         views=(
             View("images/a.png", root / "images" / "a.png", lens),
-            View("b.png", root.parent / "elsewhere" / "b.png", turned),
+            View("b.png", root.parent / "elsewhere" / "b.png", fisheye),
             View("images/c.png", root / "images" / "c.png", lens),
         ),
         train=(2, 0),
@@ -47,7 +49,7 @@ def assert_same(found: Scene, expected: Scene) -> None:
     for view, original in zip(found.views, expected.views, strict=True):
         assert (view.name, view.image_path) == (original.name, original.image_path)
         assert torch.equal(view.camera.world_from_cam, original.camera.world_from_cam)
-        for name in ("width", "height", "fx", "fy", "cx", "cy", "distortion"):
+        for name in ("width", "height", "fx", "fy", "cx", "cy", "lens"):
             assert getattr(view.camera, name) == getattr(original.camera, name), name
 
 
@@ -76,3 +78,20 @@ def test_a_split_that_names_no_view_is_a_key_error(tmp_path):
         scene_from_json({**document, "test": ["d.png"]})
     with pytest.raises(KeyError):
         scene_from_json({name: value for name, value in document.items() if name != "near"})
+
+
+def test_a_scene_of_run_format_1_has_opencvs_lens(tmp_path):
+    original = scene(tmp_path)
+    document = scene_to_json(original)
+    for entry in document["views"]:
+        entry["distortion"] = entry.pop("lens")["coefficients"]
+    assert scene_from_json(document).views[0].camera.lens == original.views[0].camera.lens
+    assert scene_from_json(document).views[1].camera.lens == Lens("opencv", (1 / 7, 0.0, -1e-9))
+
+
+@pytest.mark.parametrize("lens", [{"family": "fish", "coefficients": []}, {"family": "fov", "coefficients": []}])
+def test_a_lens_that_is_none_is_a_value_error(tmp_path, lens):
+    document = scene_to_json(scene(tmp_path))
+    document["views"][0]["lens"] = lens
+    with pytest.raises(ValueError, match="lens"):
+        scene_from_json(document)

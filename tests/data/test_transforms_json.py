@@ -11,6 +11,7 @@ from scene_writer import opengl_matrix, ring_poses, save_json, write_picture, wr
 
 from sanerf.data.transforms_json import read_transforms
 from sanerf.errors import UserError
+from sanerf.geometry.lenses import PINHOLE, Lens
 
 
 def test_cameras_are_opencv_cameras_in_the_frame_of_the_file(tmp_path):
@@ -26,9 +27,28 @@ def test_cameras_are_opencv_cameras_in_the_frame_of_the_file(tmp_path):
 
 def test_distortion_is_in_opencvs_order_without_trailing_zeros(tmp_path):
     write_transforms(tmp_path, k1=0.1, k2=0.2, p1=0.3, p2=0.4, k3=0.0)
-    assert read_transforms(tmp_path).views[0].camera.distortion == (0.1, 0.2, 0.3, 0.4)
+    assert read_transforms(tmp_path).views[0].camera.lens == Lens("opencv", (0.1, 0.2, 0.3, 0.4))
     write_transforms(tmp_path, k4=0.5, camera_model="OPENCV")
-    assert read_transforms(tmp_path).views[0].camera.distortion == (0.0, 0.0, 0.0, 0.0, 0.0, 0.5)
+    assert read_transforms(tmp_path).views[0].camera.lens == Lens("opencv", (0.0, 0.0, 0.0, 0.0, 0.0, 0.5))
+
+
+def test_a_fisheye_has_four_radial_coefficients(tmp_path):
+    fisheye = {"camera_model": "OPENCV_FISHEYE", "k1": 0.1, "k2": 0.2, "p1": 0.3, "k3": 0.4, "k5": 9.0}
+    write_transforms(tmp_path, **fisheye)
+    assert read_transforms(tmp_path).views[0].camera.lens == Lens("fisheye", (0.1, 0.2, 0.4))
+    write_transforms(tmp_path, k4=-0.5, is_fisheye=True)
+    assert read_transforms(tmp_path).views[0].camera.lens == Lens("fisheye", (0.0, 0.0, 0.0, -0.5))
+
+
+def test_pictures_of_more_than_half_of_space_are_warned_of(tmp_path):
+    # Corners of 8 x 6 lie 5 pixels off the centre: 1.6 radians where the focal length is 3.125, 1.5 where it is 3.333.
+    write_transforms(tmp_path, count=3, is_fisheye=True, fl_x=3.125, fl_y=3.125, cx=4.0, cy=3.0)
+    assert read_transforms(tmp_path).warnings == (
+        "3 of 3 pictures show more than 180 degrees from corner to corner (000.png, for one); prompts are not "
+        "projected to what lies beyond 90 degrees off the axis",
+    )
+    write_transforms(tmp_path, count=3, is_fisheye=True, fl_x=3.3333, fl_y=3.3333, cx=4.0, cy=3.0)
+    assert read_transforms(tmp_path).warnings == ()
 
 
 def test_intrinsics_follow_the_size_of_the_file(tmp_path):
@@ -42,8 +62,8 @@ def test_a_frame_may_have_intrinsics_of_its_own(tmp_path):
     content["frames"][3] |= {"fl_x": 20.0, "k1": 0.25}
     save_json(tmp_path / "transforms.json", content)
     views = read_transforms(tmp_path).views
-    assert (views[3].camera.fx, views[3].camera.distortion) == (20.0, (0.25,))
-    assert (views[4].camera.fx, views[4].camera.distortion) == (10.0, ())
+    assert (views[3].camera.fx, views[3].camera.lens) == (20.0, Lens("opencv", (0.25,)))
+    assert (views[4].camera.fx, views[4].camera.lens) == (10.0, PINHOLE)
 
 
 def test_angles_of_view_stand_in_for_focal_lengths(tmp_path):
@@ -127,8 +147,8 @@ def test_a_sideways_file_is_turned_only_where_the_calibration_is_upright(tmp_pat
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"camera_model": "OPENCV_FISHEYE"}, "camera model OPENCV_FISHEYE, which is not supported yet"),
-        ({"is_fisheye": True}, "camera model OPENCV_FISHEYE, which is not supported yet"),
+        ({"camera_model": "FISHEYE624"}, "camera model FISHEYE624, which is not supported"),
+        ({"camera_model": "EQUIRECTANGULAR", "is_fisheye": True}, "camera model EQUIRECTANGULAR, which is not"),
         ({"w": 12}, "is 8x6 but its calibration is for 12x6, another shape"),
         ({"fl_x": None, "fl_y": None}, "no focal length for images/000.png: expected fl_x or camera_angle_x"),
         ({"fl_x": -3.0}, "must be positive"),

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sanerf.geometry.cameras import Camera, camera_rays, image_rays, inside_image, pixel_centres, project, resized
+from sanerf.geometry.lenses import Lens
 
 # A phone's lens (k1, k2, p1, p2), calibrated for the fox capture: its polynomial folds back 53 degrees off axis.
 PHONE_LENS = (0.0578421, -0.0805099, -0.000980296, 0.00015575)
@@ -29,11 +30,11 @@ def quaternion_pose(quaternion: tuple[float, ...], centre: tuple[float, ...]) ->
 
 def plain_camera(pose: torch.Tensor | None = None, distortion: tuple[float, ...] = ()) -> Camera:
     pose = torch.eye(4, dtype=torch.float64) if pose is None else pose
-    return Camera(640, 480, 500.0, 400.0, 320.0, 240.0, pose, distortion)
+    return Camera(640, 480, 500.0, 400.0, 320.0, 240.0, pose, Lens("opencv", distortion))
 
 
 def any_camera(quaternion, centre, fx, fy, distortion) -> Camera:
-    return Camera(64, 48, fx, fy, 31.0, 25.5, quaternion_pose(quaternion, centre), distortion)
+    return Camera(64, 48, fx, fy, 31.0, 25.5, quaternion_pose(quaternion, centre), Lens("opencv", distortion))
 
 
 camera_parameters = st.tuples(
@@ -98,7 +99,8 @@ def test_image_rays_are_in_row_major_order_of_pixel_centres():
 
 
 def test_a_point_far_outside_the_field_of_view_does_not_fold_back_onto_the_picture():
-    camera = Camera(567, 1008, 722.1, 721.6, 291.1, 506.8, torch.eye(4, dtype=torch.float64), PHONE_LENS)
+    pose = torch.eye(4, dtype=torch.float64)
+    camera = Camera(567, 1008, 722.1, 721.6, 291.1, 506.8, pose, Lens("opencv", PHONE_LENS))
     angles = torch.linspace(45, 89, 200, dtype=torch.float64).deg2rad()
     for turn in (0.0, 1.0, 2.0, 4.0):
         off_axis = torch.stack([angles.sin() * math.cos(turn), angles.sin() * math.sin(turn), angles.cos()], dim=-1)

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sanerf.geometry.cameras import Camera, project
+from sanerf.geometry.lenses import Lens
 from sanerf.geometry.transforms import IDENTITY, Similarity
 
 
@@ -42,7 +43,7 @@ def test_the_inverse_takes_points_back(similarity):
 def test_a_moved_camera_sees_moved_points_at_the_same_pixels(similarity):
     pose = torch.eye(4, dtype=torch.float64)
     pose[:3, :3], pose[:3, 3] = turned_about_z(0.7), torch.tensor([0.1, -0.2, -3.0])
-    camera = Camera(64, 48, 50.0, 55.0, 32.0, 24.0, pose, (0.1, -0.02))
+    camera = Camera(64, 48, 50.0, 55.0, 32.0, 24.0, pose, Lens("opencv", (0.1, -0.02)))
     points = torch.tensor([[0.2, 0.1, 0.0], [-0.5, 0.4, 1.0]], dtype=torch.float64)
     xy, depth_z = project(camera, points)
     moved_xy, moved_depth_z = project(similarity.apply_to_camera(camera), similarity.apply(points))

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from sanerf.errors import UserError
 from sanerf.geometry.cameras import Camera
+from sanerf.geometry.lenses import Lens
 from sanerf.prompts.project import lift_points, project_prompts
 
 W, H = 40, 30
@@ -31,7 +32,7 @@ def posed(angle: float, shift: tuple[float, float, float], distortion: tuple[flo
     about_x = torch.tensor([[1, 0, 0], [0, cos, -sin], [0, sin, cos]], dtype=torch.float64)
     pose[:3, :3] = about_y @ about_x
     pose[:3, 3] = torch.tensor(shift, dtype=torch.float64)
-    return Camera(W, H, 35.0, 37.0, 19.0, 16.0, pose, distortion)
+    return Camera(W, H, 35.0, 37.0, 19.0, 16.0, pose, Lens("opencv", distortion))
 
 
 def test_projection_closed_form():

@@ -97,9 +97,18 @@ def changed(out: Path, **values) -> None:
 
 def test_another_format_version_is_refused(scene, out):
     create_run(out, scene, CONFIG)
-    changed(out, format_version=2)
-    with pytest.raises(UserError, match="written in run format 2, this sanerf reads format 1"):
+    changed(out, format_version=3)
+    with pytest.raises(UserError, match="written in run format 3, this sanerf reads formats up to 2"):
         open_run(out)
+
+
+def test_a_run_of_format_1_is_the_same_run(scene, out):
+    run = create_run(out, scene, CONFIG)
+    document = scene_to_json(scene)
+    for view in document["views"]:
+        view["distortion"] = view.pop("lens")["coefficients"]
+    changed(out, format_version=1, scene=document)
+    assert scene_to_json(open_run(out).scene) == scene_to_json(run.scene)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "3", '{"format_version": 1}', "\udcff"])
@@ -155,8 +164,8 @@ def test_a_field_of_another_format_version_or_without_its_grid_is_a_user_error(s
     state = start_state(CONFIG, NUMBA, CPU, views=2)
     save_radiance(run, state)
     tensors = load_file(run.radiance)
-    save_file(tensors, run.radiance, {"format_version": "2"})
-    with pytest.raises(UserError, match=r"radiance\.safetensors was written in run format 2, this sanerf reads"):
+    save_file(tensors, run.radiance, {"format_version": "3"})
+    with pytest.raises(UserError, match=r"radiance\.safetensors was written in run format 3, this sanerf reads"):
         load_renderer(run, NUMBA, CPU)
     save_file(tensors, run.radiance)
     with pytest.raises(UserError, match="was written in run format None"):

@@ -17,7 +17,7 @@ from torch import Tensor
 from sanerf.data.images import picture_header
 from sanerf.data.scene import View
 from sanerf.errors import UserError
-from sanerf.geometry.cameras import Camera, resized
+from sanerf.geometry.cameras import Camera, camera_rays, resized
 from sanerf.shapes import Float64
 
 # Files keep few digits, and some tools write single precision; a pose further than this from rigid is a mistake.
@@ -114,3 +114,20 @@ def sorted_views(views: Sequence[View], source: Path) -> tuple[View, ...]:
         if before.name == after.name:
             raise UserError(f"{source} lists the picture {after.name} twice; keep one of the two poses")
     return tuple(ordered)
+
+
+def wide_angle_warnings(views: Sequence[View]) -> tuple[str, ...]:
+    """A sentence where pictures show what lies 90 degrees or more off the optical axis: no click counts there."""
+    wide, known = [], {}
+    for view in views:
+        camera = view.camera
+        key = (camera.width, camera.height, camera.fx, camera.fy, camera.cx, camera.cy, camera.lens)
+        if key not in known:
+            x, y = float(camera.width), float(camera.height)
+            corners = torch.tensor([[0, 0], [x, 0], [0, y], [x, y]], dtype=torch.float64)
+            known[key] = float(camera_rays(camera, corners).z_per_distance.min()) <= 0
+        wide += [view.name] * known[key]
+    if not wide:
+        return ()
+    return (f"{len(wide)} of {len(views)} pictures show more than 180 degrees from corner to corner ({wide[0]}, for "
+            "one); prompts are not projected to what lies beyond 90 degrees off the axis",)  # fmt: skip

@@ -43,7 +43,7 @@ def check_scene(root: Path) -> SceneReport:
         "train": len(scene.train),
         "test": len(scene.test),
         "sizes": [list(size) for size in sizes],
-        "distorted": any(any(view.camera.distortion) for view in scene.views),
+        "distorted": any(not view.camera.lens.is_pinhole for view in scene.views),
         "has_alpha": scene.has_alpha,
         "masked": len(masked),
         "file_units_per_world_unit": 1 / scene.world_from_file.scale,

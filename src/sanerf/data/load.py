@@ -5,6 +5,7 @@ from pathlib import Path
 
 from sanerf.data.blender import read_blender
 from sanerf.data.capture import Capture
+from sanerf.data.colmap import find_model, read_colmap
 from sanerf.data.front3d import is_front3d, read_front3d
 from sanerf.data.images import PICTURE_SUFFIXES
 from sanerf.data.llff import read_llff
@@ -64,14 +65,15 @@ def read_capture(root: Path) -> Capture:
         return read_front3d(root)
     if is_messy_rooms(root):
         return read_messy_rooms(root)
-    if (root / "sparse" / "0").is_dir() or (root / "colmap" / "sparse" / "0").is_dir():
-        raise UserError(f"{root} is a COLMAP scene (sparse/0), a layout that comes with a later version")
+    if find_model(root) is not None:
+        return read_colmap(root)
     if any(path.suffix in PICTURE_SUFFIXES for folder in (root, root / "images") for path in folder.glob("*")):
         raise UserError(
-            f"{root} has pictures but no camera poses; make them with COLMAP and export a transforms.json, for one"
+            f"{root} has pictures but no camera poses; make them with COLMAP, for one, which writes them to sparse/0"
         )
     raise UserError(
-        f"{root} is no scene: expected transforms.json, transforms_train.json, poses_bounds.npy or sparse/0 in it"
+        f"{root} is no scene: expected transforms.json, transforms_train.json, poses_bounds.npy or a COLMAP model in "
+        "sparse/0"
     )
 
 

@@ -7,6 +7,7 @@ import torch
 
 from sanerf.data.scene import Scene, TrainingMask, View
 from sanerf.geometry.cameras import Camera
+from sanerf.geometry.lenses import Lens
 from sanerf.geometry.transforms import Similarity
 
 _INFINITE = "infinite"
@@ -64,7 +65,7 @@ def _view_to_json(view: View, root: Path) -> dict[str, Any]:
         "image": _from_root(view.image_path, root),
         "size": [camera.width, camera.height],
         "intrinsics": [camera.fx, camera.fy, camera.cx, camera.cy],
-        "distortion": list(camera.distortion),
+        "lens": {"family": camera.lens.family, "coefficients": list(camera.lens.coefficients)},
         "world_from_cam": camera.world_from_cam.tolist(),
     }
     if view.training_mask is not None:
@@ -82,7 +83,9 @@ def _from_root(path: Path, root: Path) -> str:
 def _view_from_json(entry: dict[str, Any], root: Path) -> View:
     world_from_cam = torch.tensor(entry["world_from_cam"], dtype=torch.float64)
     (width, height), (fx, fy, cx, cy) = entry["size"], entry["intrinsics"]
-    camera = Camera(width, height, fx, fy, cx, cy, world_from_cam, tuple(entry["distortion"]))
+    # Run format 1 knew OpenCV's lens alone.
+    lens = entry["lens"] if "lens" in entry else {"family": "opencv", "coefficients": entry["distortion"]}
+    camera = Camera(width, height, fx, fy, cx, cy, world_from_cam, Lens(lens["family"], tuple(lens["coefficients"])))
     mask = entry.get("training_mask")
     training_mask = None if mask is None else TrainingMask(root / mask["path"], mask["excluded"])
     return View(entry["name"], root / entry["image"], camera, training_mask)

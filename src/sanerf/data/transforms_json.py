@@ -2,7 +2,8 @@
 
 `transform_matrix` is world_from_cam with OpenGL camera axes (x right, y up, z backward); here they become OpenCV's.
 Intrinsics stand at the top or in each frame, for a picture of w x h; where the file on disk has another size they are
-scaled to it. Distortion is OpenCV's k1..k6, p1, p2.
+scaled to it. Distortion is OpenCV's k1..k6, p1, p2, or k1..k4 of its
+fisheye model.
 
 What nerfstudio adds (docs.nerf.studio, "Data conventions" and its nerfstudio data parser), as in what `ns-process-data`
 makes of Polycam and Record3D captures:
@@ -25,15 +26,19 @@ from typing import Any
 
 import numpy as np
 
-from sanerf.data.capture import Capture, fitted_to_picture, rigid_pose, room_box, sorted_views
+from sanerf.data.capture import Capture, fitted_to_picture, rigid_pose, room_box, sorted_views, wide_angle_warnings
 from sanerf.data.images import PICTURE_SUFFIXES, has_real_alpha, picture_header
 from sanerf.data.scene import TrainingMask, View
 from sanerf.errors import UserError
 from sanerf.geometry.cameras import Camera
+from sanerf.geometry.lenses import Lens
 
 CV_FROM_GL = np.diag([1.0, -1.0, -1.0, 1.0])
 _PINHOLE_MODELS = ("OPENCV", "PINHOLE", "SIMPLE_PINHOLE", "RADIAL", "SIMPLE_RADIAL", "FULL_OPENCV", "PERSPECTIVE")
-_COEFFICIENTS = ("k1", "k2", "p1", "p2", "k3", "k4", "k5", "k6")
+_COEFFICIENTS = {
+    "opencv": ("k1", "k2", "p1", "p2", "k3", "k4", "k5", "k6"),
+    "fisheye": ("k1", "k2", "k3", "k4"),
+}
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,7 @@ def read_transforms(root: Path) -> Capture:
         test=test,
         has_alpha=has_real_alpha([view.image_path for view in views]),
         room=room_box(content.get("room_bbox"), source),
-        warnings=warnings,
+        warnings=(*warnings, *wide_angle_warnings(views)),
     )
 
 
@@ -121,7 +126,7 @@ def present_frames(frames: Sequence[Frame], source: Path) -> tuple[list[Frame], 
 def frame_camera(frame: Frame, source: Path) -> Camera:
     """The camera of one frame, in the file's world and in pixels of its picture."""
     assert frame.image_path is not None, frame.listed_path
-    _refuse_other_lenses(frame, source)
+    lens = _lens(frame, source)
     try:
         matrix = np.array(frame.numbers["transform_matrix"], dtype=np.float64)
     except (TypeError, ValueError) as error:
@@ -138,9 +143,6 @@ def frame_camera(frame: Frame, source: Path) -> Camera:
         width, height = float(header.width), float(header.height)
     fx, fy = _focal_lengths(frame, width, height, source)
     cx, cy = _number(frame, "cx", source), _number(frame, "cy", source)
-    distortion = [_number(frame, key, source) or 0.0 for key in _COEFFICIENTS]
-    while distortion and distortion[-1] == 0:
-        distortion.pop()
     camera = Camera(
         width=round(width),
         height=round(height),
@@ -149,7 +151,7 @@ def frame_camera(frame: Frame, source: Path) -> Camera:
         cx=width / 2 if cx is None else cx,
         cy=height / 2 if cy is None else cy,
         world_from_cam=world_from_cam,
-        distortion=tuple(distortion),
+        lens=lens,
     )
     return fitted_to_picture(camera, frame.image_path)
 
@@ -202,15 +204,22 @@ def _number(frame: Frame, key: str, source: Path) -> float | None:
     return float(value)
 
 
-def _refuse_other_lenses(frame: Frame, source: Path) -> None:
-    model = str(frame.numbers.get("camera_model") or "OPENCV")
-    if frame.numbers.get("is_fisheye"):
-        model = "OPENCV_FISHEYE"
-    if model.upper() not in _PINHOLE_MODELS:
+def _lens(frame: Frame, source: Path) -> Lens:
+    """The frame's lens, its trailing zeros left out. Raises UserError for a camera model that is not known."""
+    model = str(frame.numbers.get("camera_model") or "OPENCV").upper()
+    if model in _PINHOLE_MODELS and not frame.numbers.get("is_fisheye"):
+        family = "opencv"
+    elif model == "OPENCV_FISHEYE" or model in _PINHOLE_MODELS:
+        family = "fisheye"
+    else:
         raise UserError(
-            f"{source} uses the camera model {model}, which is not supported yet; undistort the pictures to OPENCV or "
+            f"{source} uses the camera model {model}, which is not supported; undistort the pictures to OPENCV or "
             "PINHOLE first"
         )
+    coefficients = [_number(frame, key, source) or 0.0 for key in _COEFFICIENTS[family]]
+    while coefficients and coefficients[-1] == 0:
+        coefficients.pop()
+    return Lens(family, tuple(coefficients))
 
 
 def _find_picture(expected: Path) -> Path | None:

@@ -1,4 +1,4 @@
-"""Pinhole cameras with OpenCV lens distortion: pixels to rays and back (paper, Eq. 6).
+"""Cameras behind any lens of `lenses.py`: pixels to rays and back (paper, Eq. 6).
 
 Conventions (docs/conventions.md): camera axes are OpenCV's, x right, y down, z forward; the centre of pixel (0, 0) is
 (0.5, 0.5); ray directions are unit; `depth_z` is measured along the camera's axis, `distance` along the ray.
@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from sanerf.geometry.distortion import distort, undistort
+from sanerf.geometry.lenses import PINHOLE, Lens, distort, undistort
 from sanerf.shapes import Bool, Float, Float64
 
 
@@ -17,7 +17,7 @@ from sanerf.shapes import Bool, Float, Float64
 class Camera:
     """One view's intrinsics and pose.
 
-    `distortion` is OpenCV's (k1, k2, p1, p2, k3, k4, k5, k6), shorter where the rest is zero, empty for a pinhole.
+    `width`, `height`, focal lengths and optical centre are in pixels; without a `lens` the camera is a pinhole.
     `world_from_cam` is rigid and float64 on the CPU; functions cast to what they are given.
     """
 
@@ -28,7 +28,7 @@ class Camera:
     cx: float
     cy: float
     world_from_cam: Float64[Tensor, "4 4"]
-    distortion: tuple[float, ...] = ()
+    lens: Lens = PINHOLE
 
     @property
     def cam_from_world(self) -> Float64[Tensor, "4 4"]:
@@ -75,9 +75,7 @@ def camera_rays(camera: Camera, xy: Float[Tensor, "rays 2"]) -> Rays:
     normalised = torch.stack(
         [(xy_double[:, 0] - camera.cx) / camera.fx, (xy_double[:, 1] - camera.cy) / camera.fy], dim=-1
     )
-    normalised = undistort(normalised, camera.distortion)
-    in_cam = torch.nn.functional.pad(normalised, (0, 1), value=1.0)
-    in_cam = in_cam / in_cam.norm(dim=-1, keepdim=True)
+    in_cam = undistort(camera.lens, normalised)
     world_from_cam = camera.world_from_cam.to(xy.device)
     directions = in_cam @ world_from_cam[:3, :3].T
     origins = world_from_cam[:3, 3].expand_as(directions)
@@ -96,8 +94,7 @@ def project(
     cam_from_world = camera.cam_from_world.to(p_world.device)
     in_cam = p_world.double() @ cam_from_world[:3, :3].T + cam_from_world[:3, 3]
     depth_z = in_cam[:, 2]
-    safe_z = torch.where(depth_z.abs() < 1e-12, torch.full_like(depth_z, 1e-12), depth_z)
-    normalised = distort(in_cam[:, :2] / safe_z[:, None], camera.distortion)
+    normalised = distort(camera.lens, in_cam)
     xy = torch.stack([normalised[:, 0] * camera.fx + camera.cx, normalised[:, 1] * camera.fy + camera.cy], dim=-1)
     return xy.to(p_world.dtype), depth_z.to(p_world.dtype)
 

@@ -25,7 +25,9 @@ from sanerf.render.images import Renderer
 from sanerf.run.config import RunConfig, from_json, to_json
 from sanerf.run.training import TrainingState, rendering_plan
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+_READABLE_VERSIONS = ("1", "2")
+"""Format 1 knew no lens but OpenCV's."""
 
 
 @dataclass(frozen=True)
@@ -107,9 +109,9 @@ def open_run(path: Path) -> Run:
     try:
         document = json.loads(file.read_text(encoding="utf-8"))
         version = document["format_version"]
-        if version != FORMAT_VERSION:
+        if str(version) not in _READABLE_VERSIONS:
             raise UserError(
-                f"{path} was written in run format {version}, this sanerf reads format {FORMAT_VERSION}; "
+                f"{path} was written in run format {version}, this sanerf reads formats up to {FORMAT_VERSION}; "
                 "use the sanerf that wrote it or train again"
             )
         return Run(path, scene_from_json(document["scene"]), from_json(RunConfig, document["config"]))
@@ -134,9 +136,9 @@ def load_renderer(run: Run, kernels: Kernels, device: torch.device) -> Renderer:
     advice = "train again into another folder"
     tensors, metadata = read_tensors(run.radiance, advice)
     version = metadata.get("format_version")
-    if version != str(FORMAT_VERSION):
+    if version not in _READABLE_VERSIONS:
         raise UserError(
-            f"{run.radiance} was written in run format {version}, this sanerf reads format {FORMAT_VERSION}; "
+            f"{run.radiance} was written in run format {version}, this sanerf reads formats up to {FORMAT_VERSION}; "
             f"use the sanerf that wrote it or {advice}"
         )
     field = RadianceField(run.config.radiance, kernels, torch.Generator()).to(device)

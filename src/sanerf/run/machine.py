@@ -10,6 +10,7 @@ import torch
 OPTIONAL_PACKAGES = {
     "numba": ("cpu", "training on the CPU about four times as fast"),
     "skimage": ("mesh", "meshes"),
+    "pycolmap": ("colmap", "COLMAP scenes"),
     "transformers": ("sam", "SAM and SAM-HQ"),
     "tyro": ("cli", "the command line"),
     "rich": ("cli", "progress bars"),

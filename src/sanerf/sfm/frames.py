@@ -69,6 +69,7 @@ def pick_frames(video: Path, images: Path, count: int, progress: Progress) -> di
     """
     try:
         import av
+        from av.error import FFmpegError
     except ImportError as error:
         raise MissingExtraError("av", "video") from error
     found: dict[str, float] = {}
@@ -93,7 +94,7 @@ def pick_frames(video: Path, images: Path, count: int, progress: Progress) -> di
                     Image.fromarray(best[2]).save(folder / name, quality=_JPEG_QUALITY)
                     found[name], best = best[0], None
                 progress(min(index + 1, total), total)
-    except (av.error.FFmpegError, OSError) as error:
+    except (FFmpegError, OSError) as error:
         raise UserError(f"{video} cannot be read as a video ({error})") from error
     if not found:
         raise UserError(f"there are no frames in {video}")
