@@ -5,13 +5,15 @@ One program a block of points and a level, all blocks of a level before the next
 comes out is a transposed view.
 
 The gradient is gathered by atomic additions in whatever order the GPU takes them, so its sums differ in their last bits
-from run to run; the torch and numba kernels on the CPU repeat bit for bit. Coarse levels have few rows, and additions to
-one row wait for each other. Counted on 2048 rays of the trained bundled scene, the busiest row takes 4,106 of the
-196,608 additions of its level, and there are eleven more levels to be busy with: 0.2 % of all, too few to be worth
-copies of the coarse levels that would be summed afterwards.
+from run to run; the torch and numba kernels on the CPU repeat bit for bit. Coarse levels have few rows, and additions
+to one row wait for each other. Counted on 2048 rays of the trained bundled scene, the busiest row takes 4,106 of its
+level's 196,608 additions, 0.2 % of those of all levels: too few to be worth copies of the coarse levels, which would
+have to be cleared and summed.
 
 `no_type_check` keeps the tests' jaxtyping hook away from what Triton compiles.
 """
+# pyright: reportCallIssue=false
+# A kernel is launched with options that its signature does not have.
 
 from functools import cache
 from typing import no_type_check
@@ -143,9 +145,8 @@ class _HashEncode(torch.autograd.Function):
             grid = (triton.cdiv(p_world.shape[0], _BLOCK), count)
             width = triton.next_power_of_2(channels)
             resolutions = _resolutions(levels, p_world.device)
-            _forward[grid](
-                p_world, table, resolutions, out, p_world.shape[0], levels.entries, channels, width, _BLOCK
-            )
+            shape = (p_world.shape[0], levels.entries, channels, width, _BLOCK)
+            _forward[grid](p_world, table, resolutions, out, *shape, enable_fp_fusion=True)
         ctx.save_for_backward(p_world)
         ctx.levels, ctx.channels = levels, channels
         return out.T
@@ -160,9 +161,8 @@ class _HashEncode(torch.autograd.Function):
             grid = (triton.cdiv(p_world.shape[0], _BLOCK), count)
             width = triton.next_power_of_2(channels)
             grad_out, resolutions = grad_outputs[0].T.contiguous(), _resolutions(levels, p_world.device)
-            _backward[grid](
-                p_world, grad_out, resolutions, grad_table, p_world.shape[0], levels.entries, channels, width, _BLOCK
-            )
+            shape = (p_world.shape[0], levels.entries, channels, width, _BLOCK)
+            _backward[grid](p_world, grad_out, resolutions, grad_table, *shape, enable_fp_fusion=True)
         return None, grad_table, None
 
 

@@ -6,6 +6,8 @@ cells as in the reference.
 
 `no_type_check` keeps the tests' jaxtyping hook away from what Triton compiles.
 """
+# pyright: reportCallIssue=false
+# A kernel is launched with options that its signature does not have.
 
 import math
 from functools import cache
@@ -157,7 +159,7 @@ def place_samples(
             origins.shape[0],
             density_grid.shape[0],
             float(plan.near),
-            far,
+            float(far),
             spacing_from_distance(plan.near),
             spacing_from_distance(far),
             -math.log(max(1 - plan.opacity_cap, 1e-30)),
@@ -212,7 +214,7 @@ class _CompositeWeights(torch.autograd.Function):
         out = torch.empty_like(density)
         if density.numel():
             grid, width, block = _tiles(*density.shape)
-            _weights_forward[grid](density, deltas, out, *density.shape, width, block)
+            _weights_forward[grid](density, deltas, out, *density.shape, width, block, enable_fp_fusion=True)
         ctx.save_for_backward(density, deltas, out)
         return out
 
@@ -223,15 +225,16 @@ class _CompositeWeights(torch.autograd.Function):
         if density.numel():
             grid, width, block = _tiles(*density.shape)
             grad = grad_outputs[0].contiguous()
-            _weights_backward[grid](density, deltas, weights, grad, out, *density.shape, width, block)
+            shape = (*density.shape, width, block)
+            _weights_backward[grid](density, deltas, weights, grad, out, *shape, enable_fp_fusion=True)
         return out, None
 
 
 def _tiles(rays: int, samples: int) -> tuple[tuple[int], int, int]:
     """Launch grid, padded samples and rays a program."""
-    width = triton.next_power_of_2(samples)
+    width = 1 << (samples - 1).bit_length()
     block = max(1, _VALUES // width)
-    return (triton.cdiv(rays, block),), width, block
+    return (-(-rays // block),), width, block
 
 
 def composite_weights(
@@ -289,7 +292,12 @@ def update_density_grid(
 ) -> None:
     """See `reference.update_density_grid`; the grid's values are not negative. The same from run to run."""
     assert density_grid.is_contiguous(), density_grid.stride()
-    p_world, density, side, points = p_world.contiguous(), density.detach().contiguous(), len(density_grid), len(p_world)
+    p_world, density, side, points = (
+        p_world.contiguous(),
+        density.detach().contiguous(),
+        len(density_grid),
+        len(p_world),
+    )
     if points:
         blocks = (triton.cdiv(points, _POINTS),)
         _mark[blocks](density_grid, side, p_world, points, float(decay), unbounded, _POINTS, enable_fp_fusion=False)
