@@ -78,7 +78,7 @@ def lift_prompts(
 
     def mask_of_box(view: int, box: ViewPrompts) -> Bool[torch.Tensor, "h w"]:
         answer = decoder.segmenter.decode(decoder.features(view), [box])[0]
-        return choose_hypothesis(answer, box)[0] > 0
+        return (choose_hypothesis(answer, box)[0] > 0).cpu()
 
     return lift_objects(prompts.objects, decoder.run.scene, cameras, renderer, mask_of_box)
 
