@@ -1,7 +1,7 @@
 """A pretended accelerator: its tensors lie on the CPU, say that they do not, and cannot be mixed with those that do.
 
 What is computed is the same; what a GPU would refuse is refused: an operation on tensors of two devices (scalars
-apart), a CPU tensor indexed by the device's, `.numpy()`. So a test without a GPU finds the `.to(device)` that is missing.
+apart), a CPU tensor indexed by the device's, `.numpy()`. So a missing `.to(device)` is found without a GPU.
 The device calls itself "meta", the one name that torch's autograd takes without a driver behind it.
 """
 
