@@ -25,7 +25,7 @@ def test_triton_composite_weights_are_the_references(twin, samples):
     pull = torch.randn(twin.many, samples, generator=seeded(2))
     results = []
     for composite, device in ((reference.composite_weights, "cpu"), (twin.kernels.composite_weights, twin.device)):
-        leaf = density.to(device).requires_grad_()
+        leaf = density.clone().to(device).requires_grad_()
         weights = composite(leaf, deltas.to(device))
         (weights * pull.to(device)).sum().backward()
         results.append((weights.detach().cpu(), leaf.grad.cpu()))
@@ -86,7 +86,7 @@ def test_triton_update_density_grid_is_the_references(twin, unbounded):
     """Cells with many points and with none, emptied ones among them, and a decay that leaves nothing."""
     expected = torch.rand(8, 8, 8, generator=seeded(8))
     expected[2] = 0
-    found = expected.to(twin.device)
+    found = expected.clone().to(twin.device)
     p_world = torch.randn(twin.many, 3, generator=seeded(9))
     density = torch.rand(twin.many, generator=seeded(10)) ** 6
     for decay in (0.9, 0.5, 0.0):
