@@ -12,8 +12,8 @@ test: .venv/.dev
 	$(BIN)/python -m pytest
 
 lint: .venv/.dev
-	$(BIN)/ruff check src tests recipes
-	$(BIN)/ruff format --check src tests recipes
+	$(BIN)/ruff check src tests recipes benchmarks
+	$(BIN)/ruff format --check src tests recipes benchmarks
 	$(BIN)/pyright
 
 setup: .venv/.all

@@ -14,33 +14,65 @@ CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 
 
 @pytest.fixture
-def without_numba(monkeypatch):
+def without_twins(monkeypatch):
+    """As if neither numba nor triton were installed."""
     kernels_for.cache_clear()
     real = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "numba" else real(name, *rest))
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *rest: None if name in ("numba", "triton") else real(name, *rest)
+    )
     yield
     kernels_for.cache_clear()
 
 
-def test_auto_is_numba_on_the_cpu_and_torch_elsewhere():
+def test_auto_is_numba_on_the_cpu():
     assert kernels_for("auto", CPU).name == "numba"
     assert kernels_for("auto", CPU).hash_encode is numba_hash.hash_encode
-    assert kernels_for("auto", CUDA).name == "torch"
     assert kernels_for("torch", CPU).hash_encode is reference.hash_encode
 
 
-def test_backends_that_cannot_serve_are_named():
-    with pytest.raises(UserError, match="triton"):
+@pytest.mark.gpu
+def test_auto_is_triton_on_cuda():
+    pytest.importorskip("triton", reason="triton is not installed: pip install 'sanerf[cuda]'")
+    if not torch.cuda.is_available():
+        pytest.skip("needs a CUDA device")
+    assert kernels_for("auto", CUDA).name == "triton"
+
+
+def test_where_triton_does_not_work_auto_is_torch_and_says_why(monkeypatch, caplog):
+    triton_rays = pytest.importorskip("sanerf.kernels.triton_rays", reason="triton is not installed")
+
+    def fails(*_):
+        raise RuntimeError("no C compiler\nwas found")
+
+    monkeypatch.setattr(triton_rays, "composite_weights", fails)
+    monkeypatch.setattr(torch, "ones", lambda *_, **__: None)  # which a machine without CUDA cannot make there
+    kernels_for.cache_clear()
+    with caplog.at_level(logging.INFO, logger="sanerf"):
+        assert kernels_for("auto", CUDA).name == "torch"
+    warning = "the triton backend does not work on this machine (no C compiler was found); use --backend torch"
+    assert [record.getMessage() for record in caplog.records] == [warning, "kernels: torch on cuda"]
+    with pytest.raises(UserError, match="no C compiler was found"):
+        kernels_for("triton", CUDA)
+    kernels_for.cache_clear()
+
+
+def test_backends_that_cannot_serve_are_named(monkeypatch):
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
+    with pytest.raises(UserError, match="triton backend runs on CUDA devices, not on cpu"):
         kernels_for("triton", CPU)
     with pytest.raises(UserError, match="numba backend runs on the CPU, not on cuda"):
         kernels_for("numba", CUDA)
 
 
-@pytest.mark.usefixtures("without_numba")
-def test_without_numba_auto_is_torch_and_numba_names_its_extra():
+@pytest.mark.usefixtures("without_twins")
+def test_without_numba_and_triton_auto_is_torch_and_they_name_their_extras():
     assert kernels_for("auto", CPU).name == "torch"
+    assert kernels_for("auto", CUDA).name == "torch"
     with pytest.raises(MissingExtraError, match=r"sanerf\[cpu\]"):
         kernels_for("numba", CPU)
+    with pytest.raises(MissingExtraError, match=r"sanerf\[cuda\]"):
+        kernels_for("triton", CUDA)
 
 
 def test_the_choice_is_logged_once(caplog):

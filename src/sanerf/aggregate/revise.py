@@ -137,7 +137,8 @@ def nearest_hypothesis(
     answer: MaskHypotheses, opinion: Bool[Tensor, "h w"]
 ) -> tuple[Float[Tensor, "h w"], float, float]:
     """Of a decoder's masks the one that overlaps the field's most: logits, predicted IoU, and IoU with the field."""
-    masks = answer.mask_logits > 0
+    mask_logits = answer.mask_logits.to(opinion.device)
+    masks = mask_logits > 0
     ious = (masks & opinion).sum((1, 2)) / (masks | opinion).sum((1, 2)).clamp(min=1)
     best = int(ious.argmax())
-    return answer.mask_logits[best], float(answer.predicted_iou[best]), float(ious[best])
+    return mask_logits[best], float(answer.predicted_iou[best]), float(ious[best])

@@ -22,7 +22,7 @@ from sanerf.shapes import Float
 
 @dataclass(frozen=True)
 class ViewMask:
-    """One object's mask in one view at the run's resolution, and how good its decoder believes it to be."""
+    """One object's mask in one view at the run's resolution, on the CPU, and how good its decoder believes it to be."""
 
     probability: Float[Tensor, "h w"]
     predicted_iou: float
@@ -47,7 +47,7 @@ def decode_view(
     out = {}
     for (name, prompts), answer in zip(asked, answers, strict=True):
         logits, predicted_iou = choose_hypothesis(answer, prompts)
-        out[name] = ViewMask(torch.sigmoid(logits), float(predicted_iou))
+        out[name] = ViewMask(torch.sigmoid(logits).cpu(), float(predicted_iou))
     return out
 
 

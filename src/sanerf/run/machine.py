@@ -9,6 +9,7 @@ import torch
 
 OPTIONAL_PACKAGES = {
     "numba": ("cpu", "training on the CPU about four times as fast"),
+    "triton": ("cuda", "kernels made for the GPU"),
     "skimage": ("mesh", "meshes"),
     "pycolmap": ("colmap", "COLMAP scenes"),
     "transformers": ("sam", "SAM and SAM-HQ"),
@@ -40,7 +41,7 @@ def machine_sentences(facts: dict[str, Any]) -> list[str]:
     else:
         lines.append("No CUDA device: everything runs on the CPU; a scene of 60 small photos takes some five minutes.")
     for name, (extra, purpose) in OPTIONAL_PACKAGES.items():
-        if not facts["packages"][name]:
+        if not facts["packages"][name] and (name != "triton" or facts["cuda"]):
             lines.append(f"{name} is missing, for {purpose}: pip install 'sanerf[{extra}]'")
     if facts["memory_gb"] is not None and facts["memory_gb"] < 6:
         lines.append("Less than 6 GB of memory: use --downscale 2 or 4 for large photos.")

@@ -85,7 +85,7 @@ def lift_prompts(
         else:
             features = decoder.features(view)
         answer = decoder.segmenter.decode(features, [box])[0]
-        return choose_hypothesis(answer, box)[0] > 0
+        return (choose_hypothesis(answer, box)[0] > 0).cpu()
 
     return lift_objects(prompts.objects, decoder.run.scene, cameras, renderer, mask_of_box)
 
