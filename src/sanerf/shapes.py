@@ -12,6 +12,7 @@ without, and then an annotation is just the array type. Axis words have one mean
     levels, entries      of a hash grid
     channels, features   values at a place, the values that an encoding gives
     geometry             channels that the density head hands to the colour head
+    code                 channels that stand for a direction of sight
     objects              identities of the object field, background first (the paper's L)
     views, pixels        pictures of a scene, all their pixels one after the other
     rays_and_one         where the samples of each ray start, and where the last ray's end
