@@ -11,6 +11,7 @@ without, and then an annotation is just the array type. Axis words have one mean
     batch, axes          any number of axes, with a star
     levels, entries      of a hash grid
     channels, features   values at a place, the values that an encoding gives
+    parameters           of networks and grids, in one array
     geometry             channels that the density head hands to the colour head
     code                 channels that stand for a direction of sight
     objects              identities of the object field, background first (the paper's L)

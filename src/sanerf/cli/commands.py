@@ -4,6 +4,7 @@ from sanerf.cli.demo import Demo
 from sanerf.cli.doctor import Doctor
 from sanerf.cli.evaluate import Evaluate
 from sanerf.cli.export import Export
+from sanerf.cli.import_field import ImportField
 from sanerf.cli.render import Render
 from sanerf.cli.segment import Segment
 from sanerf.cli.train import Train
@@ -12,6 +13,7 @@ COMMANDS = {
     "demo": Demo,
     "doctor": Doctor,
     "train": Train,
+    "import-field": ImportField,
     "render": Render,
     "segment": Segment,
     "evaluate": Evaluate,
