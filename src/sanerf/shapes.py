@@ -28,6 +28,7 @@ without, and then an annotation is just the array type. Axis words have one mean
     clicks               point prompts of one object in one view
     faces, vertices      of a mesh
     voxels               occupied cells of a regular grid
+    cells                cells of the density grid, some or all of them
     nx, ny, nz           points of a lattice along each axis
     bx, by, bz           its blocks of cells
 

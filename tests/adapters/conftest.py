@@ -27,7 +27,7 @@ def agree() -> Callable[..., int]:
         # What float32 points are: the field sees those.
         p_world = p_world.astype(np.float32).astype(np.float64)
         expected = np.array([slow.density(to_field(p)) for p in p_world]) * scale
-        np.testing.assert_allclose(density.numpy(), expected, rtol=2e-4, atol=1e-7)
+        np.testing.assert_allclose(density.numpy(), expected, rtol=1e-4, atol=1e-7)
         full = np.nonzero(expected > 0)[0]
         seen = np.array([slow.colour(to_field(p_world[k]), turned(directions[k])) for k in full])
         np.testing.assert_allclose(colour.numpy()[full], seen, rtol=0, atol=1e-4)

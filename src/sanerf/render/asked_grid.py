@@ -6,7 +6,7 @@ import torch
 
 from sanerf.fields.protocol import Field
 from sanerf.geometry.contraction import uncontract
-from sanerf.shapes import Float
+from sanerf.shapes import Float, Int64
 
 _POINTS = 2**17
 """Points asked at once."""
@@ -28,24 +28,34 @@ def ask_density_grid(
 
     Cells outside of the unit cube stay empty where space is bounded. `on_part(done, total)` counts points.
     """
-    cells = side**3
-    grid = torch.zeros(cells, device=device)
-    total, done = cells * LOOKS, 0
+    grid = torch.zeros(side**3, device=device)
+    cells = _cells(side, unbounded)
+    total, done = len(cells) * LOOKS, 0
     for octant in range(LOOKS):
         corner = torch.tensor([octant & 1, octant >> 1 & 1, octant >> 2 & 1]) / 2
-        for start in range(0, cells, _POINTS):
-            flat = torch.arange(start, min(start + _POINTS, cells))
-            x, rest = flat // side**2, flat % side**2
-            low = torch.stack([x, rest // side, rest % side], dim=1)
-            within = corner + torch.rand(len(flat), 3, generator=generator) / 2
+        for part in cells.split(_POINTS):
+            count = len(part)
+            low = torch.stack([part // side**2, part // side % side, part % side], dim=1)
+            within = corner + torch.rand(len(part), 3, generator=generator) / 2
             p_world = uncontract((low + within) * (4 / side) - 2)
-            asked = torch.ones(len(flat), dtype=torch.bool) if unbounded else (p_world.abs() <= 1).all(dim=1)
-            flat, p_world = flat[asked].to(device), p_world[asked].to(device)
-            if len(flat):
-                with torch.no_grad():
-                    density, _ = field.density(p_world)
-                grid[flat] = torch.maximum(grid[flat], density.to(grid.dtype))
-            done += len(asked)
+            if not unbounded:
+                inside = (p_world.abs() <= 1).all(dim=1)
+                part, p_world = part[inside], p_world[inside]
+            part, p_world = part.to(device), p_world.to(device)
+            with torch.no_grad():
+                density, _ = field.density(p_world)
+            grid[part] = torch.maximum(grid[part], density.to(grid.dtype))
+            done += count
             if on_part is not None:
                 on_part(done, total)
     return grid.reshape(side, side, side)
+
+
+def _cells(side: int, unbounded: bool) -> Int64[torch.Tensor, "cells"]:
+    """The flat indices of all cells, or of those that reach into the unit cube."""
+    axis = torch.arange(side)
+    if not unbounded:
+        low = axis * (4 / side) - 2
+        axis = axis[(low < 1) & (low + 4 / side > -1)]
+    x, y, z = torch.meshgrid(axis, axis, axis, indexing="ij")
+    return ((x * side + y) * side + z).reshape(-1)
