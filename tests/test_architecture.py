@@ -14,10 +14,11 @@ ALLOWED = {
     "kernels": {"geometry"},
     "fields": {"kernels", "geometry"},
     "render": {"fields", "kernels", "geometry"},
+    "adapters": {"fields", "kernels", "geometry"},
     "segmenter": {"geometry"},
     "prompts": {"render", "data", "segmenter", "geometry"},
     "aggregate": {"fields", "render", "kernels", "prompts", "data", "segmenter", "geometry"},
-    "run": {"data", "fields", "kernels", "render", "geometry", "segmenter", "prompts", "aggregate"},
+    "run": {"data", "fields", "kernels", "render", "geometry", "segmenter", "prompts", "aggregate", "adapters"},
 }
 ALLOWED["export"] = set(ALLOWED)
 ALLOWED["evaluation"] = set(ALLOWED)  # the demo's report shows exported objects

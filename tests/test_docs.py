@@ -48,7 +48,7 @@ def test_the_modules_and_functions_of_the_architecture_page_are_there():
 
 def test_the_command_line_page_has_every_option_of_every_command_and_no_other():
     text = (DOCS / "cli.md").read_text()
-    usage = dict(re.findall(r"^sanerf (\w+)(.*)$", text, re.MULTILINE))
+    usage = dict(re.findall(r"^sanerf ([\w-]+)(.*)$", text, re.MULTILINE))
     assert usage.keys() == COMMANDS.keys()
     common = {field.name for field in dataclasses.fields(CommonOptions)}
     positional = {"scene", "run_folder", "source"}

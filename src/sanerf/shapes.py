@@ -11,7 +11,9 @@ without, and then an annotation is just the array type. Axis words have one mean
     batch, axes          any number of axes, with a star
     levels, entries      of a hash grid
     channels, features   values at a place, the values that an encoding gives
+    parameters           of networks and grids, in one array
     geometry             channels that the density head hands to the colour head
+    code                 channels that stand for a direction of sight
     objects              identities of the object field, background first (the paper's L)
     photos               photographs that structure from motion looks at
     words                typical features of them
@@ -28,6 +30,7 @@ without, and then an annotation is just the array type. Axis words have one mean
     clicks               point prompts of one object in one view
     faces, vertices      of a mesh
     voxels               occupied cells of a regular grid
+    cells                cells of the density grid, some or all of them
     nx, ny, nz           points of a lattice along each axis
     bx, by, bz           its blocks of cells
 

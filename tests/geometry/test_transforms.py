@@ -54,3 +54,12 @@ def test_a_moved_camera_sees_moved_points_at_the_same_pixels(similarity):
 def test_the_identity_changes_nothing():
     points = torch.tensor([[1.0, 2.0, 3.0]])
     assert torch.equal(IDENTITY.apply(points), points)
+
+
+def test_one_similarity_after_another_is_both():
+    turn = torch.tensor([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]], dtype=torch.float64)
+    first = Similarity(2.0, turn, torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64))
+    second = Similarity(0.5, turn.T, torch.tensor([0.0, -1.0, 4.0], dtype=torch.float64))
+    points = torch.tensor([[1.0, 0.0, 0.0], [0.3, -2.0, 5.0]], dtype=torch.float64)
+    torch.testing.assert_close(second.after(first).apply(points), second.apply(first.apply(points)))
+    assert second.after(first).scale == 1.0

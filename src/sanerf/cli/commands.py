@@ -4,6 +4,7 @@ from sanerf.cli.demo import Demo
 from sanerf.cli.doctor import Doctor
 from sanerf.cli.evaluate import Evaluate
 from sanerf.cli.export import Export
+from sanerf.cli.import_field import ImportField
 from sanerf.cli.masks import Masks
 from sanerf.cli.process import Process
 from sanerf.cli.render import Render
@@ -16,6 +17,7 @@ COMMANDS = {
     "process": Process,
     "masks": Masks,
     "train": Train,
+    "import-field": ImportField,
     "render": Render,
     "segment": Segment,
     "evaluate": Evaluate,

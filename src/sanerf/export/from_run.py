@@ -12,7 +12,6 @@ from sanerf.errors import UserError
 from sanerf.export.cutouts import rgba_cutout
 from sanerf.export.mesh import Mesh, colour_vertices, keep_large_components, mesh_from_function, transform_mesh
 from sanerf.export.points import PointCloud, surface_points, transform_points
-from sanerf.fields.encodings import spherical_harmonics
 from sanerf.geometry.boxes import trimmed_box
 from sanerf.geometry.cameras import Camera, Rays, image_rays, resized
 from sanerf.render.images import Renderer
@@ -117,7 +116,7 @@ def export_mesh(source: ObjectSource, surface: ObjectSurface, resolution: int = 
     def colour(p_world: Tensor, normals: Tensor) -> Tensor:
         with torch.no_grad():
             _, geometry = field.density(p_world.to(device))
-            return field.colour(geometry, spherical_harmonics(-normals.to(device)))
+            return field.colour(geometry, field.direction_code(-normals.to(device)))
 
     mesh = mesh_from_function(occupancy, bounds_min=low, bounds_max=high, resolution=resolution, level=0.5, smooth=1.0)
     if not len(mesh.faces):

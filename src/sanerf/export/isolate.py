@@ -4,30 +4,31 @@ import math
 from collections.abc import Iterator
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from sanerf.export.from_run import ObjectSource
 from sanerf.fields.object import ObjectField
-from sanerf.fields.radiance import RadianceField
+from sanerf.fields.protocol import Field
 from sanerf.geometry.cameras import Camera
 from sanerf.geometry.contraction import uncontract
 from sanerf.render.images import Renderer, render_image
 from sanerf.shapes import Float, Float64
 
 
-class IsolatedField(RadianceField):
+class IsolatedField:
     """A radiance field whose density is kept where one object is the most probable identity inside a box, and zero
     elsewhere: far from every mask the object field only guesses."""
 
-    def __init__(self, radiance: RadianceField, objects: ObjectField, index: int, low: Tensor, high: Tensor):
-        # Not RadianceField's own constructor: this one has no weights but those of the field that it cuts from.
-        nn.Module.__init__(self)
+    def __init__(self, radiance: Field, objects: ObjectField, index: int, low: Tensor, high: Tensor):
         self._radiance, self._objects, self._index = radiance, objects, index
         self._low, self._high = low, high
 
     def density(self, p_world: Tensor) -> tuple[Tensor, Tensor]:
         density, geometry = self._radiance.density(p_world)
         return density * self.inside(p_world), geometry
+
+    def direction_code(self, directions: Tensor) -> Tensor:
+        return self._radiance.direction_code(directions)
 
     def colour(self, geometry: Tensor, direction_code: Tensor) -> Tensor:
         return self._radiance.colour(geometry, direction_code)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from sanerf.fields.encodings import HashGrid, geometric_resolutions, seeded_mlp
+from sanerf.fields.encodings import HashGrid, geometric_resolutions, seeded_mlp, spherical_harmonics
 from sanerf.kernels.backend import Kernels
 from sanerf.kernels.reference import GridLevels
 from sanerf.shapes import Float
@@ -51,8 +51,12 @@ class RadianceField(nn.Module):
         # exp, as in instant-ngp; the clamp bounds it at 3e6 and keeps half the gradient scale of a fresh field.
         return torch.exp((out[:, 0] - 1).clamp(max=15.0)), out[:, 1:]
 
+    def direction_code(self, directions: Float[Tensor, "rays 3"]) -> Float[Tensor, "rays 16"]:
+        """The `spherical_harmonics` of unit directions."""
+        return spherical_harmonics(directions)
+
     def colour(
         self, geometry: Float[Tensor, "points geometry"], direction_code: Float[Tensor, "points 16"]
     ) -> Float[Tensor, "points 3"]:
-        """sRGB in [0, 1] of points seen along directions, which come as their `spherical_harmonics`."""
+        """sRGB in [0, 1] of points seen along directions, which come as their `direction_code`."""
         return torch.sigmoid(self.colour_head(torch.cat([geometry, direction_code], dim=-1)))

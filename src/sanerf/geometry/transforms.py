@@ -21,6 +21,11 @@ class Similarity:
         """`source_from_target`."""
         return Similarity(1.0 / self.scale, self.rotation.T, -(self.rotation.T @ self.translation) / self.scale)
 
+    def after(self, source_from_other: "Similarity") -> "Similarity":
+        """`target_from_other`: `source_from_other` first, then this."""
+        moved = self.scale * (self.rotation @ source_from_other.translation) + self.translation
+        return Similarity(self.scale * source_from_other.scale, self.rotation @ source_from_other.rotation, moved)
+
     def apply(self, p_source: Float[Tensor, "points 3"]) -> Float[Tensor, "points 3"]:
         """Transform points, in their own dtype (computed in float64)."""
         out = self.scale * (p_source.double() @ self.rotation.T.to(p_source.device))

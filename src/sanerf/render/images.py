@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sanerf.fields.radiance import RadianceField
+from sanerf.fields.protocol import Field
 from sanerf.geometry.cameras import Camera, Rays, image_rays
 from sanerf.kernels.backend import Kernels
 from sanerf.kernels.reference import SamplingPlan
@@ -21,7 +21,7 @@ CHUNK = 8192
 class Renderer:
     """A frozen radiance field with all that rendering it needs."""
 
-    field: RadianceField
+    field: Field
     density_grid: Float[Tensor, "side side side"]
     plan: SamplingPlan
     kernels: Kernels

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sanerf.fields.encodings import spherical_harmonics
-from sanerf.fields.radiance import RadianceField
+from sanerf.fields.protocol import Field
 from sanerf.geometry.cameras import Rays
 from sanerf.kernels.backend import Kernels
 from sanerf.kernels.reference import SamplingPlan
@@ -70,7 +69,7 @@ class RenderOutput:
 
 
 def sample_rays(
-    field: RadianceField,
+    field: Field,
     density_grid: Float[Tensor, "side side side"],
     rays: Rays,
     plan: SamplingPlan,
@@ -98,7 +97,7 @@ def _jitter(rays: Rays, generator: torch.Generator | None) -> Float[Tensor, "ray
 
 
 def _density_between(
-    field: RadianceField, edges: Float[Tensor, "rays edges"], rays: Rays, plan: SamplingPlan
+    field: Field, edges: Float[Tensor, "rays edges"], rays: Rays, plan: SamplingPlan
 ) -> tuple[Float[Tensor, "rays samples 3"], Float[Tensor, "rays samples"], Float[Tensor, "rays samples geometry"]]:
     """The middles of intervals and the field's density and geometry there."""
     middles = (edges[:, 1:] + edges[:, :-1]) / 2
@@ -123,13 +122,13 @@ def accumulate(
 
 
 def composite_colour(
-    field: RadianceField, samples: RaySamples, directions: Float[Tensor, "rays 3"], threshold: float
+    field: Field, samples: RaySamples, directions: Float[Tensor, "rays 3"], threshold: float
 ) -> Float[Tensor, "rays 3"]:
     """Eq. 1, leaving out samples whose weight is at most `threshold`: the colour head sees only what shows."""
     rays = samples.weights.shape[0]
     ray_index, sample_index = (samples.weights.detach() > threshold).nonzero(as_tuple=True)
-    # The harmonics are the same along a ray: computed once for it, 8 times fewer than per sample.
-    colour = field.colour(samples.geometry[ray_index, sample_index], spherical_harmonics(directions)[ray_index])
+    # The direction is the same along a ray: coded once for it, 8 times fewer than per sample.
+    colour = field.colour(samples.geometry[ray_index, sample_index], field.direction_code(directions)[ray_index])
     return accumulate(colour, samples.weights[ray_index, sample_index], ray_index, rays)
 
 
@@ -156,7 +155,7 @@ def keep_samples(samples: RaySamples, threshold: float) -> KeptSamples:
     )
 
 
-def render_output(field: RadianceField, samples: RaySamples, directions: Float[Tensor, "rays 3"]) -> RenderOutput:
+def render_output(field: Field, samples: RaySamples, directions: Float[Tensor, "rays 3"]) -> RenderOutput:
     """Colour, accumulation and distances of weighted samples."""
     accumulation = samples.weights.sum(-1)
     mean = (samples.weights * samples.distances).sum(-1) / accumulation.clamp(min=1e-6)

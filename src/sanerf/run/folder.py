@@ -2,7 +2,7 @@
 
 run.json                  format version, configuration, scene (cameras and picture paths)
 checkpoint.safetensors    training so far, until it is done
-radiance.safetensors      the trained field and its density grid
+radiance.safetensors      the trained field and its density grid; one of another program with its settings as metadata
 train.jsonl               the training curve
 features/                 the feature cache
 segmentations/ID/         one call of `segment`: object field, prompts, decoded masks
@@ -14,16 +14,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
+from sanerf.adapters.hash_field import HashField
+from sanerf.adapters.load import from_stored, to_stored
 from sanerf.data.scene import Scene
 from sanerf.data.scene_json import scene_from_json, scene_to_json
 from sanerf.errors import UserError, on_one_line
+from sanerf.fields.protocol import Field
 from sanerf.fields.radiance import RadianceField
 from sanerf.files import read_tensors, write_json, write_tensors
 from sanerf.kernels.backend import Kernels
 from sanerf.render.images import Renderer
 from sanerf.run.config import RunConfig, from_json, to_json
 from sanerf.run.training import TrainingState, rendering_plan
+from sanerf.shapes import Float
 
 FORMAT_VERSION = 2
 _READABLE_VERSIONS = ("1", "2")
@@ -129,6 +134,14 @@ def save_radiance(run: Run, state: TrainingState) -> None:
     write_tensors(run.radiance, tensors, metadata)
 
 
+def save_foreign_field(run: Run, field: HashField, density_grid: Float[Tensor, "side side side"]) -> None:
+    """Write the field of another program in the trained field's place."""
+    stored, settings = to_stored(field)
+    tensors = {f"field.{name}": value for name, value in stored.items()}
+    metadata = {"format_version": str(FORMAT_VERSION), "foreign": settings}
+    write_tensors(run.radiance, {**tensors, "density_grid": density_grid}, metadata)
+
+
 def load_renderer(run: Run, kernels: Kernels, device: torch.device) -> Renderer:
     """The run's trained field, frozen and ready to render. UserError where training has not ended."""
     if not run.trained:
@@ -141,13 +154,23 @@ def load_renderer(run: Run, kernels: Kernels, device: torch.device) -> Renderer:
             f"{run.radiance} was written in run format {version}, this sanerf reads formats up to {FORMAT_VERSION}; "
             f"use the sanerf that wrote it or {advice}"
         )
-    field = RadianceField(run.config.radiance, kernels, torch.Generator()).to(device)
     try:
         density_grid = tensors["density_grid"].to(device)
-        field.load_state_dict({k.removeprefix("field."): v for k, v in tensors.items() if k.startswith("field.")})
-    except (RuntimeError, KeyError) as error:
+        stored = {k.removeprefix("field."): v for k, v in tensors.items() if k.startswith("field.")}
+        field = _stored_field(run, stored, metadata, kernels, device)
+    except (RuntimeError, KeyError, TypeError, ValueError) as error:
         raise UserError(f"{run.radiance} cannot be read ({on_one_line(error)}); {advice}") from error
-    field.requires_grad_(False)
     unbounded = run.scene.far == float("inf")
     plan = rendering_plan(run.config, run.scene.near, run.scene.far, unbounded)
     return Renderer(field, density_grid, plan, kernels)
+
+
+def _stored_field(
+    run: Run, stored: dict[str, Tensor], metadata: dict[str, str], kernels: Kernels, device: torch.device
+) -> Field:
+    """Our own field with the run's configuration, or one of another program with its own settings; frozen."""
+    if "foreign" in metadata:
+        return from_stored(stored, metadata["foreign"]).to(device)
+    field = RadianceField(run.config.radiance, kernels, torch.Generator()).to(device)
+    field.load_state_dict(stored)
+    return field.requires_grad_(False)

@@ -1,0 +1,1 @@
+"""Radiance fields that other programs trained, read from their files; inference only."""

@@ -1,0 +1,167 @@
+"""The files of a nerfstudio training: where they lie, and how they are read without running what is in them.
+
+    RUN/config.yml                       the configuration, full of YAML tags that name Python objects
+    RUN/dataparser_transforms.json       `transform` (3 x 4) and `scale`: the trained frame from the capture's
+    RUN/nerfstudio_models/step-*.ckpt    the weights, a pickle
+
+config.yml's tags are passed over: a tagged mapping is read as a mapping. Of the pickle only tensors and plain values
+are taken (torch's `weights_only`); anything else in it is refused.
+"""
+
+import json
+import math
+import pickle
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sanerf.errors import MissingExtraError, UserError, on_one_line
+from sanerf.geometry.transforms import IDENTITY, Similarity
+
+_DAMAGES = (ArithmeticError, AttributeError, EOFError, LookupError, OSError, RuntimeError, TypeError, ValueError,
+            pickle.UnpicklingError, struct.error)  # fmt: skip
+"""What torch's reader raises for damaged archives and pickles, and for those of other things."""
+
+
+@dataclass(frozen=True)
+class TrainingFiles:
+    """The three files of one training."""
+
+    config: Path
+    transforms: Path
+    checkpoint: Path
+
+
+def training_files(path: Path) -> TrainingFiles:
+    """The files of the training that `path` names by its folder, its config.yml or a checkpoint.
+
+    The newest checkpoint where there are several. UserError where one is missing.
+    """
+    checkpoint = path if path.suffix == ".ckpt" else None
+    root = path if path.is_dir() else path.parent
+    if checkpoint is not None and not (root / "config.yml").is_file():
+        root = root.parent
+    if checkpoint is None:
+        found = sorted(root.glob("nerfstudio_models/step-*.ckpt")) or sorted(root.glob("step-*.ckpt"))
+        if not found:
+            raise UserError(f"{root} has no checkpoint: expected nerfstudio_models/step-*.ckpt in it")
+        checkpoint = found[-1]
+    for needed in (root / "config.yml", root / "dataparser_transforms.json"):
+        if not needed.is_file():
+            raise UserError(f"{needed} is missing; nerfstudio writes it beside nerfstudio_models, and it is needed")
+    return TrainingFiles(root / "config.yml", root / "dataparser_transforms.json", checkpoint)
+
+
+def read_model_config(path: Path) -> dict[str, Any]:
+    """The mapping `pipeline.model` of a config.yml. UserError where there is none."""
+    try:
+        import yaml
+    except ImportError as error:
+        raise MissingExtraError("pyyaml", "adapters") from error
+
+    class TagsPassedOver(yaml.SafeLoader):
+        """Plain values only; what a tag stands for is never made."""
+
+    def passed_over(loader: yaml.SafeLoader, _: str, node: yaml.Node) -> Any:
+        if isinstance(node, yaml.MappingNode):
+            return loader.construct_mapping(node, deep=True)
+        if isinstance(node, yaml.SequenceNode):
+            return loader.construct_sequence(node, deep=True)
+        return node.value
+
+    TagsPassedOver.add_multi_constructor("", passed_over)
+    try:
+        document = yaml.load(path.read_text(encoding="utf-8"), Loader=TagsPassedOver)
+        model = document["pipeline"]["model"]
+        if not isinstance(model, dict):
+            raise TypeError("pipeline.model is no mapping")
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError, RecursionError) as error:
+        raise UserError(f"{path} is no configuration of nerfstudio: {on_one_line(error)}") from error
+    return model
+
+
+def read_field_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a checkpoint's field, without the prefix `_model.field.`. UserError where there are none."""
+    try:
+        # Memory-mapped: the optimisers' states, twice the weights, are never read.
+        with torch.serialization.safe_globals(_numpy_numbers()):
+            document = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        state = document["pipeline"]
+        prefixes = ("_model.field.", "module._model.field.", "_model.module.field.")
+        tensors = {
+            name.removeprefix(prefix): value
+            for name, value in state.items()
+            for prefix in prefixes
+            if name.startswith(prefix) and isinstance(value, Tensor)
+        }
+    except _DAMAGES as error:
+        raise UserError(f"{path} cannot be read as a checkpoint of nerfstudio: {_first_sentence(error)}") from error
+    if not tensors:
+        raise UserError(f"{path} has no weights of a field (_model.field...); is it a checkpoint of nerfacto?")
+    return tensors
+
+
+def field_from_file(files: TrainingFiles, scene: Path) -> Similarity:
+    """The trained frame from that of the scene's files.
+
+    `dataparser_transforms.json` starts from the capture as it was before nerfstudio's own processing; a transforms.json
+    of that processing says under `applied_transform` and `applied_scale` what it did.
+    """
+    saved = _read_object(files.transforms)
+    field_from_capture = _similarity(saved.get("transform"), saved.get("scale"), files.transforms)
+    file_from_capture = IDENTITY
+    if (scene / "transforms.json").is_file():
+        listed = _read_object(scene / "transforms.json")
+        rigid = np.eye(4)[:3].tolist() if listed.get("applied_transform") is None else listed["applied_transform"]
+        applied = _similarity(rigid, 1.0, scene / "transforms.json")
+        scale = _positive(listed.get("applied_scale", 1.0), scene / "transforms.json")
+        file_from_capture = Similarity(scale, applied.rotation, scale * applied.translation)
+    return field_from_capture.after(file_from_capture.inverse())
+
+
+def _similarity(matrix: Any, scale: Any, source: Path) -> Similarity:
+    """p -> scale * (R p + t) of a 3 x 4 matrix."""
+    try:
+        values = np.array(matrix, dtype=np.float64)[:3]
+    except (TypeError, ValueError, IndexError) as error:
+        raise UserError(f"the transform in {source} is not a 3 x 4 matrix of numbers") from error
+    if values.shape != (3, 4) or not np.isfinite(values).all():
+        raise UserError(f"the transform in {source} is not a 3 x 4 matrix of numbers")
+    rotation = values[:, :3]
+    if not np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-3) or np.linalg.det(rotation) < 0:
+        raise UserError(f"the transform in {source} is no rotation with a shift; other frames cannot be used")
+    factor = _positive(scale, source)
+    return Similarity(factor, torch.from_numpy(rotation.copy()), torch.from_numpy(factor * values[:, 3]))
+
+
+def _positive(value: Any, source: Path) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+        raise UserError(f"the scale in {source} is {value!r}; expected a positive number")
+    return float(value)
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise UserError(f"{path} is not readable JSON: {on_one_line(error)}") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path} holds no JSON object")
+    return content
+
+
+def _numpy_numbers() -> list[Any]:
+    """NumPy's plain numbers, which older checkpoints have in their schedulers' states, under both of their names."""
+    scalar = np._core.multiarray.scalar  # pyright: ignore[reportAttributeAccessIssue]
+    kinds = [type(np.dtype(name)) for name in ("f4", "f8", "i4", "i8")]
+    return [(scalar, "numpy.core.multiarray.scalar"), (scalar, "numpy._core.multiarray.scalar"), np.dtype, *kinds]
+
+
+def _first_sentence(error: Exception) -> str:
+    """The start of an exception's words; torch's go on for a page."""
+    return on_one_line(error).split(". ")[0][:200] or type(error).__name__
