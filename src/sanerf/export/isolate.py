@@ -24,19 +24,21 @@ class IsolatedField:
         self._low, self._high = low, high
 
     def density(self, p_world: Tensor) -> tuple[Tensor, Tensor]:
-        density, geometry = self._radiance.density(p_world)
-        return density * self.inside(p_world), geometry
+        # Most of a ray lies outside of the box; the fields are asked inside of it only.
+        in_box = ((p_world >= self._low) & (p_world <= self._high)).all(dim=1)
+        inner = p_world[in_box]
+        density, geometry = self._radiance.density(inner)
+        of_object = (self._objects(inner).argmax(dim=1) == self._index).float()
+        out_density = density.new_zeros(len(p_world))
+        out_geometry = geometry.new_zeros(len(p_world), geometry.shape[1])
+        out_density[in_box], out_geometry[in_box] = density * of_object, geometry
+        return out_density, out_geometry
 
     def direction_code(self, directions: Tensor) -> Tensor:
         return self._radiance.direction_code(directions)
 
     def colour(self, geometry: Tensor, direction_code: Tensor) -> Tensor:
         return self._radiance.colour(geometry, direction_code)
-
-    def inside(self, p_world: Float[Tensor, "points 3"]) -> Float[Tensor, "points"]:
-        """1 where the object is, 0 elsewhere."""
-        in_box = ((p_world >= self._low) & (p_world <= self._high)).all(dim=1)
-        return ((self._objects(p_world).argmax(dim=1) == self._index) & in_box).float()
 
 
 def isolated_renderer(source: ObjectSource, low: Float[Tensor, "3"], high: Float[Tensor, "3"]) -> Renderer:
