@@ -46,7 +46,9 @@ class TrainingConfig:
     final_learning_rate: float = 5e-4
     """Adam's step size at the end, reached exponentially"""
     exposure_learning_rate: float = 3e-2
-    """Adam's step size at the start for each view's exposure, falling in step; 0 takes all views' exposure as one"""
+    """Adam's step size for each view's exposure, falling as the field's; 0 takes all views' exposure as one"""
+    exposure_delay: int = 400
+    """steps before exposures are learnt: a field that knows nothing yet would be explained by them"""
     distortion_weight: float = 2e-2
     """weight of the distortion loss, which pulls a ray's weights together and clears fog before cameras"""
     distortion_steps: int = 500

@@ -45,10 +45,7 @@ def start_state(config: RunConfig, kernels: Kernels, device: torch.device, *, vi
     generator = torch.Generator().manual_seed(config.seed)
     field = RadianceField(config.radiance, kernels, generator).to(device)
     exposure = Exposure(views).to(device)
-    groups = [
-        {"params": list(field.parameters()), "start": config.training.learning_rate},
-        {"params": list(exposure.parameters()), "start": config.training.exposure_learning_rate},
-    ]
+    groups = [{"params": list(field.parameters())}, {"params": list(exposure.parameters())}]
     optimizer = torch.optim.Adam(groups, lr=config.training.learning_rate, betas=(0.9, 0.99), eps=1e-15, fused=True)
     side = config.sampling.grid_side
     # A little density everywhere: every ray starts by looking everywhere.
@@ -148,8 +145,10 @@ def train(
     with _interrupt_held_back() as interrupted:
         try:
             while (progress := _progress(state, config, minutes)) < 1:
-                for group in state.optimizer.param_groups:
-                    group["lr"] = learning_rate(config, group["start"], progress)
+                of_field, of_exposure = state.optimizer.param_groups
+                of_field["lr"] = learning_rate(config, config.learning_rate, progress)
+                start = config.exposure_learning_rate if state.step >= config.exposure_delay else 0.0
+                of_exposure["lr"] = learning_rate(config, start, progress)
                 uniform = uniform_share(plan.uniform, config.final_uniform, progress)
                 error = training_step(state, bank, replace(plan, uniform=uniform), config)
                 state.step += 1
