@@ -59,8 +59,8 @@ def test_the_scales_of_the_torch_grid_are_those_of_single_precision():
 
 
 def test_a_known_point_goes_through_both_of_nerfstudios_transforms(tmp_path):
-    """By hand: the capture's (1, 2, 3) is (1, 3, -2) * 2 in the file; the field has it turned by 90 degrees about z,
-    (-2, 1, 3), shifted by (1, 0, 0) and halved."""
+    """As nerfstudio does it: the poses of the file are turned and shifted by T0, then scaled by s0; it saves
+    T0 applied_transform and s0 applied_scale."""
     turned = ((0, -1, 0, 1.0), (1, 0, 0, 0), (0, 0, 1, 0))
     WrittenTraining(tmp_path / "run", Training(transform=turned, scale=0.5))
     files = training_files(tmp_path / "run")
@@ -70,7 +70,12 @@ def test_a_known_point_goes_through_both_of_nerfstudios_transforms(tmp_path):
     document = {"applied_transform": applied, "applied_scale": 2.0, "frames": []}
     (tmp_path / "transforms.json").write_text(json.dumps(document))
     found = field_from_file(files, tmp_path)
-    torch.testing.assert_close(found.apply(torch.tensor([[2.0, 6.0, -4.0]])), torch.tensor([[-0.5, 0.5, 1.5]]))
+    p_file = np.array([2.0, 6.0, -4.0])
+    turned_4, applied_4 = (np.vstack([np.array(m, dtype=float), [0, 0, 0, 1]]) for m in (turned, applied))
+    t0 = turned_4 @ np.linalg.inv(applied_4)
+    expected = 0.25 * (t0 @ [*p_file, 1.0])[:3]
+    np.testing.assert_allclose(expected, [-0.75, 0.5, 1.5])
+    np.testing.assert_allclose(found.apply(torch.tensor([p_file.tolist()]))[0], expected, atol=1e-6)
     assert found.scale == pytest.approx(0.25)
 
 

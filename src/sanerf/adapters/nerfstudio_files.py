@@ -109,19 +109,19 @@ def read_field_tensors(path: Path) -> dict[str, Tensor]:
 def field_from_file(files: TrainingFiles, scene: Path) -> Similarity:
     """The trained frame from that of the scene's files.
 
-    `dataparser_transforms.json` starts from the capture as it was before nerfstudio's own processing; a transforms.json
-    of that processing says under `applied_transform` and `applied_scale` what it did.
+    nerfstudio trains on s0 (T0 p_file), its own turning and centring before its own scale. What it saves in
+    `dataparser_transforms.json` is T0 behind the `applied_transform` of the scene's transforms.json, and s0 times the
+    `applied_scale` there (its nerfstudio data parser); both are taken off again.
     """
     saved = _read_object(files.transforms)
-    field_from_capture = _similarity(saved.get("transform"), saved.get("scale"), files.transforms)
-    file_from_capture = IDENTITY
+    turned = _similarity(saved.get("transform"), 1.0, files.transforms)
+    scale = _positive(saved.get("scale"), files.transforms)
     if (scene / "transforms.json").is_file():
         listed = _read_object(scene / "transforms.json")
         rigid = np.eye(4)[:3].tolist() if listed.get("applied_transform") is None else listed["applied_transform"]
-        applied = _similarity(rigid, 1.0, scene / "transforms.json")
-        scale = _positive(listed.get("applied_scale", 1.0), scene / "transforms.json")
-        file_from_capture = Similarity(scale, applied.rotation, scale * applied.translation)
-    return field_from_capture.after(file_from_capture.inverse())
+        turned = turned.after(_similarity(rigid, 1.0, scene / "transforms.json").inverse())
+        scale /= _positive(listed.get("applied_scale", 1.0), scene / "transforms.json")
+    return Similarity(scale, turned.rotation, scale * turned.translation)
 
 
 def _similarity(matrix: Any, scale: Any, source: Path) -> Similarity:

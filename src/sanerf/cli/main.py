@@ -6,9 +6,10 @@ import signal
 import sys
 import traceback
 
-# Waiting threads should sleep: where another program wants the cores too, spinning ones slow training three times
-# (1.04 against 0.33 s a step on two loaded cores). OpenMP reads this when torch is first imported, so it stands here.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Waiting threads should spin for some microseconds, then sleep. A training step on two idle cores takes 64 ms so, 98 ms
+# where they sleep at once; beside two other programs 143 and 184 ms. (OpenMP's default spins for long: 67 ms idle, and
+# slowest of all beside others.) OpenMP reads this when torch is first imported, so it stands here.
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 from sanerf.errors import UserError
 

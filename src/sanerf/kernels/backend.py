@@ -91,9 +91,9 @@ def _triton(device: torch.device) -> Kernels:
         )
     if not _installed("triton"):
         raise MissingExtraError("triton", "cuda")
-    from sanerf.kernels import triton_hash, triton_rays
-
     try:
+        from sanerf.kernels import triton_hash, triton_rays
+
         # Triton builds its launcher with the machine's C compiler, and compiles for a GPU that it may not know.
         triton_rays.composite_weights(torch.ones(1, 1, device=device), torch.ones(1, 1, device=device))
     except Exception as error:

@@ -132,10 +132,10 @@ def _place(
 
 
 @cache
-def _coarse_edges(plan: SamplingPlan, device: torch.device) -> Tensor:
-    """Distances that bound the coarse intervals, made once for each plan."""
-    fractions = torch.linspace(0, 1, plan.bins + 1, device=device)
-    return distance_from_spacing(fractions, plan.near, plan.far, plan.unbounded)
+def _coarse_edges(near: float, far: float, unbounded: bool, bins: int, device: torch.device) -> Tensor:
+    """Distances that bound the coarse intervals, made once for each range (the plan's other values change by step)."""
+    fractions = torch.linspace(0, 1, bins + 1, device=device)
+    return distance_from_spacing(fractions, near, far, unbounded)
 
 
 def place_samples(
@@ -154,7 +154,7 @@ def place_samples(
             directions.contiguous(),
             jitter.contiguous(),
             density_grid.contiguous(),
-            _coarse_edges(plan, origins.device),
+            _coarse_edges(plan.near, plan.far, plan.unbounded, plan.bins, origins.device),
             out,
             origins.shape[0],
             density_grid.shape[0],
