@@ -83,7 +83,7 @@ def test_an_imported_field_is_rendered_without_the_snapshot(stage, snapshot, san
     assert json.loads(ended.out)["train_views"] == 8 and "density grid" in ended.err
     assert files(out) == ["radiance.safetensors", "run.json"]
     refused = sanerf("import-field", stage.scene, "--field", given, "--out", out)
-    assert_refused(refused, "holds a trained run already; choose another --out")
+    assert_refused(refused, "is not empty; choose another --out")
     given.unlink()
     scores = json.loads(sanerf("evaluate", out, "--views", "test", "--json").out)
     # Grid points are 0.04 apart, a pixel's width, where the stage's edges are sharp.
@@ -160,7 +160,8 @@ def test_the_pages_example_is_a_field_and_its_stages_run(stage, tmp_path):
     nearest = (rays.origins - (rays.origins * rays.directions).sum(1, keepdim=True) * rays.directions).norm(dim=1)
     image = render_image(names["renderer"], camera)
     seen = image.accumulation.reshape(-1)
-    assert bool((seen[nearest < 0.45] > 0.99).all()) and bool((seen[nearest > 0.55] < 0.01).all())
+    # Where the field begins to be dense lies inside of an interval, and what of it lies before the sample is lost.
+    assert bool((seen[nearest < 0.45] > 0.9).all()) and bool((seen[nearest > 0.55] < 0.01).all())
     assert int((nearest < 0.45).sum()) > 50
     middle = HEIGHT // 2 * WIDTH + WIDTH // 2
     light = 0.5 - 0.5 * rays.directions[middle, 2]

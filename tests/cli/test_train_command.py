@@ -90,7 +90,7 @@ def test_scenes_that_cannot_be_trained_are_refused_and_nothing_is_left(sanerf, t
     refused(other_size, r"1\.png")
     no_poses = write_scene(tmp_path / "no poses", frames=3)
     (no_poses / "transforms.json").unlink()
-    refused(no_poses, "has pictures but no camera poses; make them with COLMAP")
+    refused(no_poses, "has pictures but no camera poses; `sanerf process")
     too_few = write_scene(tmp_path / "too few poses", frames=3)
     (too_few / "transforms.json").unlink()
     np.save(too_few / "poses_bounds.npy", np.ones((2, 17)))

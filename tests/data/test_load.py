@@ -98,7 +98,7 @@ def test_folders_that_are_no_scene_are_refused_in_a_sentence(tmp_path):
     with pytest.raises(UserError, match=r"is no scene: expected transforms\.json, transforms_train\.json"):
         load_scene(empty)
     write_picture(tmp_path / "photos" / "images" / "a.jpg")
-    with pytest.raises(UserError, match="pictures but no camera poses; make them with COLMAP"):
+    with pytest.raises(UserError, match="pictures but no camera poses; `sanerf process"):
         load_scene(tmp_path / "photos")
     (tmp_path / "colmap" / "colmap" / "sparse" / "0").mkdir(parents=True)
     with pytest.raises(UserError, match=r"is no scene: .* or a COLMAP model in sparse/0"):

@@ -54,3 +54,8 @@ def test_of_many_neighbours_and_look_alikes_are_matched():
     assert len(same_place & pairs) >= 0.95 * len(same_place)
     assert all((i, i + step) in pairs for step in (1, 2, 3, 4, 5, 8, 16, 32, 64) for i in range(count - step))
     assert len(pairs) < 0.5 * count * (count - 1) / 2
+
+
+def test_many_photographs_without_features_are_matched_with_neighbours_alone():
+    pairs = photo_pairs([np.zeros((0, 128), np.float32)] * 70, seed=0)
+    assert {j - i for i, j in pairs} == {1, 2, 3, 4, 5, 8, 16, 32, 64}

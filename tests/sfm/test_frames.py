@@ -8,7 +8,7 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from sanerf.errors import UserError
-from sanerf.sfm.frames import gather_photos, pick_frames, sharpness
+from sanerf.sfm.frames import gather_photos, pick_frames, sharpness, turned
 
 
 def nothing(done: int, total: int) -> None:
@@ -59,14 +59,14 @@ def test_photographs_are_copied_as_they_are_and_turned_ones_put_upright(tmp_path
     source = tmp_path / "photos"
     source.mkdir()
     picture = Image.fromarray(noise(1, 1.0))
-    picture.save(source / "b.png")
+    picture.save(source / "b c.PNG", format="png")
     exif = Image.Exif()
     exif[0x0112] = 6
     picture.save(source / "a.jpg", exif=exif, quality=95)
     (source / "notes.txt").write_text("not a picture")
     found = gather_photos(source, tmp_path / "images", nothing)
-    assert list(found) == ["a.jpg", "b.png"]
-    assert (tmp_path / "images" / "b.png").read_bytes() == (source / "b.png").read_bytes()
+    assert list(found) == ["a.jpg", "b_c.PNG"]
+    assert (tmp_path / "images" / "b_c.PNG").read_bytes() == (source / "b c.PNG").read_bytes()
     with Image.open(tmp_path / "images" / "a.jpg") as turned:
         assert turned.size == (96, 128) and turned.getexif().get(0x0112, 1) == 1
         # Orientation 6: the camera lay on its left side, so the picture is turned clockwise.
@@ -80,10 +80,25 @@ def test_what_is_no_picture_or_no_video_is_refused(tmp_path):
     with pytest.raises(UserError, match="there are no pictures in"):
         gather_photos(source, tmp_path / "images", nothing)
     (source / "a.jpg").write_bytes(b"nonsense")
-    with pytest.raises(UserError, match=r"a\.jpg cannot be read as a picture"):
+    with pytest.raises(UserError, match=r"the picture .*a\.jpg cannot be read"):
         gather_photos(source, tmp_path / "images", nothing)
     assert not (tmp_path / "images").exists()
     pytest.importorskip("av", reason="the extra 'video' is not installed")
     (tmp_path / "clip.mp4").write_bytes(b"nonsense")
     with pytest.raises(UserError, match="cannot be read as a video"):
         pick_frames(tmp_path / "clip.mp4", tmp_path / "images", 3, nothing)
+
+
+def test_frames_are_turned_counterclockwise():
+    rgb = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3)
+    assert np.array_equal(turned(rgb, 90)[0, 0], rgb[0, 2])
+    assert turned(rgb, -90).shape == (3, 2, 3) and np.array_equal(turned(rgb, -90)[0, 1], rgb[0, 0])
+    assert np.array_equal(turned(rgb, 180), rgb[::-1, ::-1]) and np.array_equal(turned(rgb, 0), rgb)
+
+
+def test_two_photographs_that_would_share_a_name_are_refused(tmp_path):
+    for name in ("a b.png", "a_b.png"):
+        Image.fromarray(noise(0, 1.0)).save(tmp_path / name)
+    with pytest.raises(UserError, match=r"would both be called a_b\.png"):
+        gather_photos(tmp_path, tmp_path / "images", nothing)
+    assert not (tmp_path / "images").exists()

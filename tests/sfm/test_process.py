@@ -42,7 +42,7 @@ def photos(tmp_path_factory) -> tuple[Path, dict[str, np.ndarray]]:
     centre = next(iter(views.values())).camera.centre
     nearest = sorted(views.values(), key=lambda view: float((view.camera.centre - centre).norm()))[:VIEWS]
     for view in nearest:
-        shutil.copyfile(view.image_path, folder / view.image_path.name)
+        shutil.copyfile(view.image_path, folder / view.image_path.name.replace("_", " "))
     return folder, {view.image_path.name: view.camera.world_from_cam.numpy() for view in nearest}
 
 
@@ -93,6 +93,10 @@ def test_photographs_of_nothing_are_explained_and_a_full_folder_is_left_alone(tm
     for index in range(3):
         Image.new("RGB", (200, 150), (40 * index, 90, 120)).save(folder / f"{index}.png")
     with pytest.raises(UserError, match=r"no posed scene: 0 of 3 photos registered; these 3 show too little structure"):
+        process(folder, out, frames=10, seed=0, progress=nothing)
+    # With other photographs the same call starts anew.
+    (folder / "2.png").unlink()
+    with pytest.raises(UserError, match="0 of 2 photos registered"):
         process(folder, out, frames=10, seed=0, progress=nothing)
     other = tmp_path / "other"
     other.mkdir()

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from sanerf.errors import MissingExtraError, UserError, on_one_line
-from sanerf.geometry.transforms import IDENTITY, Similarity
+from sanerf.geometry.transforms import Similarity
 
 _DAMAGES = (ArithmeticError, AttributeError, EOFError, LookupError, OSError, RuntimeError, TypeError, ValueError,
             pickle.UnpicklingError, struct.error)  # fmt: skip

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from sanerf.data.capture import Capture, fitted_to_picture, rigid_pose, sorted_views, wide_angle_warnings
-from sanerf.data.images import PICTURE_SUFFIXES, has_real_alpha
+from sanerf.data.images import has_real_alpha, is_picture
 from sanerf.data.scene import View
 from sanerf.errors import MissingExtraError, UserError, on_one_line
 from sanerf.geometry.cameras import Camera
@@ -140,7 +140,7 @@ def _paths_of_names(folder: Path, names: Sequence[str]) -> dict[str, Path]:
 
 
 def _pictures(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.suffix in PICTURE_SUFFIXES)
+    return sorted(path for path in folder.rglob("*") if is_picture(path))
 
 
 def _camera(image: Any, path: Path, source: Path) -> Camera:

@@ -20,6 +20,7 @@ from sanerf.geometry.cameras import Camera, resized
 from sanerf.shapes import Bool, UInt8
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".JPG", ".JPEG", ".PNG", ".webp", ".tif", ".tiff", ".bmp")
+"""Endings that are tried for a name without one."""
 
 _EXIF_ORIENTATION = 0x0112
 _MASK_THRESHOLD = 127
@@ -54,6 +55,11 @@ class Pictures:
     rgb: list[UInt8[Tensor, "_ _ 3"]]
     alpha: list[UInt8[Tensor, "_ _"]] | None
     kept: list[Bool[Tensor, "_ _"]] | None = None
+
+
+def is_picture(path: Path) -> bool:
+    """Whether a file's name says that it is a picture we read, in whatever case its ending is written."""
+    return path.suffix.lower() in PICTURE_SUFFIXES and not path.name.startswith(".")
 
 
 def picture_header(path: Path) -> PictureHeader:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from sanerf.data.capture import Capture, fitted_to_picture, rigid_pose, sorted_views
-from sanerf.data.images import PICTURE_SUFFIXES
+from sanerf.data.images import is_picture
 from sanerf.data.scene import View
 from sanerf.data.transforms_json import read_json
 from sanerf.errors import UserError
@@ -47,7 +47,7 @@ def _pictures(root: Path) -> list[Path]:
     reduced.sort(key=lambda path: int(path.name.removeprefix("images_")))
     for folder in (root / "images", *reduced):
         if folder.is_dir():
-            found = sorted(path for path in folder.iterdir() if path.suffix in PICTURE_SUFFIXES)
+            found = sorted(path for path in folder.iterdir() if is_picture(path))
             if found:
                 return found
     raise UserError(f"{root} has poses_bounds.npy but no pictures; expected them in images/ or images_4/")

@@ -25,7 +25,7 @@ import numpy as np
 import torch
 
 from sanerf.data.capture import Capture, rigid_pose, sorted_views
-from sanerf.data.images import PICTURE_SUFFIXES, picture_header
+from sanerf.data.images import is_picture, picture_header
 from sanerf.data.scene import TrainingMask, View
 from sanerf.data.transforms_json import read_json
 from sanerf.errors import UserError
@@ -78,7 +78,7 @@ def read_panoptic_lifting(root: Path) -> Capture:
 def picture_folder(root: Path) -> tuple[Path, list[Path]]:
     """color/ or else images/, and its pictures in order of name. Raises UserError where neither has one."""
     for folder in (root / "color", root / "images"):
-        pictures = sorted(path for path in folder.glob("*") if path.suffix in PICTURE_SUFFIXES)
+        pictures = sorted(path for path in folder.glob("*") if is_picture(path))
         if pictures:
             return folder, pictures
     raise UserError(f"{root} has camera poses but no pictures; expected them in color/ or images/")

@@ -1,8 +1,8 @@
 """Exposure and white balance of each training view: three gains that its colours are explained with.
 
 A camera that chooses its exposure anew for each picture shows one surface in different colours, and a field that must
-explain them all blurs or invents light. The gains' geometric mean is one in each channel, so that the field itself keeps the
-photographs' mean exposure; that is what other views are rendered with. Held-out photographs take no part.
+explain them all blurs or invents light. The gains' geometric mean is one in each channel, so that the field itself
+keeps the photographs' mean exposure; that is what other views are rendered with. Held-out photographs take no part.
 """
 
 import torch

@@ -50,8 +50,9 @@ def import_run(
     for a field that is empty where the scene is, and for a folder that holds a run already.
     """
     field = load_field(path, scene.world_from_file, scene.root).to(device)
-    if out.exists() and (out / "radiance.safetensors").exists():
-        raise UserError(f"{out} holds a trained run already; choose another --out")
+    # Before the field is asked, which takes minutes.
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"{out} is not empty; choose another --out")
     renderer = field_renderer(field, scene, config, kernels, device, on_part)
     if not bool((renderer.density_grid > 1e-2).any()):
         raise UserError(f"the field in {path} is empty where the scene is; was it trained on {scene.root}?")

@@ -33,9 +33,14 @@ def photo_pairs(descriptors: list[Float32[np.ndarray, "_ 128"]], seed: int) -> l
 
 
 def _look_alikes(descriptors: list[Float32[np.ndarray, "_ 128"]], seed: int) -> Int64[np.ndarray, "photos _"]:
-    """The photographs most like each, by the cosine of their VLAD descriptors; itself among them."""
+    """The photographs most like each, by the cosine of their VLAD descriptors; itself among them.
+
+    None where there are hardly any features.
+    """
     generator = np.random.default_rng(seed)
     samples = [d[generator.permutation(len(d))[:_FEATURES_A_PHOTO]] for d in descriptors]
+    if sum(map(len, samples)) < _WORDS:
+        return np.zeros((len(descriptors), 0), np.int64)
     words, _ = kmeans2(np.concatenate(samples), _WORDS, iter=10, minit="++", seed=generator)  # pyright: ignore[reportCallIssue]
     vectors = np.stack([_vlad(sample, words.astype(np.float32)) for sample in samples])
     likeness = vectors @ vectors.T

@@ -1,6 +1,6 @@
 """`process`: photographs or a video to a scene folder that `train` reads.
 
-OUT/images/         the photographs, upright, or the frames that were picked
+OUT/images/         the photographs, upright and without blanks in their names, or the frames that were picked
 OUT/sparse/0/       the posed cameras and points, in COLMAP's binary format
 OUT/process.json    what became of every photograph
 OUT/.process/       features and matches; kept while the work goes on, deleted when it is done
@@ -15,8 +15,8 @@ from typing import Any
 from sanerf.errors import UserError
 from sanerf.files import atomic_folder, write_json
 from sanerf.sfm.explain import Photo, explanation
-from sanerf.sfm.frames import gather_photos, pick_frames
-from sanerf.sfm.reconstruct import Progress, extract_and_match, reconstruct
+from sanerf.sfm.frames import gather_photos, photographs, pick_frames
+from sanerf.sfm.reconstruct import Progress, extract_and_match, load_pycolmap, reconstruct
 
 FORMAT_VERSION = 1
 LEAST_REGISTERED = 3
@@ -42,14 +42,18 @@ def process(source: Path, out: Path, *, frames: int, seed: int, progress: Progre
     """
     if not source.exists():
         raise UserError(f"there is no folder or video {source}")
+    load_pycolmap()
     work = out / ".process"
-    asked = {"source": str(source.resolve()), "frames": frames, "seed": seed, "format_version": FORMAT_VERSION}
-    _take_over(out, work, asked)
+    call = {"source": str(source.resolve()), "frames": frames, "seed": seed, "format_version": FORMAT_VERSION}
+    files = photographs(source) if source.is_dir() else [source]
+    _take_over(out, work, call, [[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in files])
     try:
         sharp = _pictures(source, out / "images", work, frames, progress)
     except UserError:
         # Nothing has been done that would be worth going on with.
-        shutil.rmtree(out if not (out / "images").exists() else work)
+        shutil.rmtree(work)
+        if not any(out.iterdir()):
+            out.rmdir()
         raise
     matched = extract_and_match(out / "images", work / "database.db", seed=seed, progress=progress)
     model = reconstruct(
@@ -66,7 +70,7 @@ def process(source: Path, out: Path, *, frames: int, seed: int, progress: Progre
         model.write_binary(str(folder))
     result = Processed(photos, float(model.compute_mean_reprojection_error()))
     document = {
-        **asked,
+        **call,
         "reprojection_error": round(result.reprojection_error, 4),
         "photos": [asdict(p) for p in photos],
     }
@@ -75,18 +79,22 @@ def process(source: Path, out: Path, *, frames: int, seed: int, progress: Progre
     return result
 
 
-def _take_over(out: Path, work: Path, asked: dict[str, object]) -> None:
-    """Make `out` ready for a call, or for going on with the same one. UserError where it is somebody else's."""
+def _take_over(out: Path, work: Path, call: dict[str, object], files: list[list[object]]) -> None:
+    """Make `out` ready for a call, or for going on with the same one; from the start, where its files (names, sizes,
+    times) have changed since. UserError where it is somebody else's."""
     note = work / "call.json"
     if out.exists() and not out.is_dir():
         raise UserError(f"{out} is a file; choose another --out")
     if out.is_dir() and any(out.iterdir()):
         if not note.exists():
             raise UserError(f"{out} is not empty; choose another --out")
-        if _read(note) != asked:
+        before = _read(note)
+        if before["call"] != call:
             raise UserError(f"{out} holds the unfinished work of another call; delete it or choose another --out")
+        if before["files"] != files:
+            shutil.rmtree(work)
     work.mkdir(parents=True, exist_ok=True)
-    write_json(note, asked)
+    write_json(note, {"call": call, "files": files})
 
 
 def _pictures(source: Path, images: Path, work: Path, frames: int, progress: Progress) -> dict[str, float]:

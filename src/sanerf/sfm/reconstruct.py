@@ -41,7 +41,7 @@ def extract_and_match(images: Path, database: Path, *, seed: int, progress: Prog
 
     Photographs of one size and one lens share one camera (OPENCV model). Needs the extra "colmap".
     """
-    pycolmap = _pycolmap()
+    pycolmap = load_pycolmap()
     names = sorted(path.name for path in images.iterdir() if path.is_file() and path.name[0] != ".")
     _extract(pycolmap, images, database, names, progress)
     with pycolmap.Database.open(str(database)) as opened:
@@ -53,7 +53,7 @@ def extract_and_match(images: Path, database: Path, *, seed: int, progress: Prog
     matches = np.zeros((len(names), len(names)), np.int64)
     with pycolmap.Database.open(str(database)) as opened:
         for i, j in pairs:
-            if opened.exists_matches(identity[names[i]], identity[names[j]]):
+            if opened.exists_two_view_geometry(identity[names[i]], identity[names[j]]):
                 geometry = opened.read_two_view_geometry(identity[names[i]], identity[names[j]])
                 matches[i, j] = matches[j, i] = len(geometry.inlier_matches)
     return Matched(tuple(names), np.array([len(d) for d in descriptors], np.int64), matches)
@@ -64,7 +64,7 @@ def reconstruct(images: Path, database: Path, work: Path, *, seed: int, total: i
 
     `total` is the number of photographs, for the progress.
     """
-    pycolmap = _pycolmap()
+    pycolmap = load_pycolmap()
     options = pycolmap.IncrementalPipelineOptions()
     options.random_seed = seed % 2**31
     options.min_model_size = 3
@@ -133,7 +133,7 @@ def _match(
 ) -> None:
     """Match and verify the pairs that are not in the database yet, some at a time."""
     with pycolmap.Database.open(str(database)) as opened:
-        left = [(a, b) for a, b in pairs if not opened.exists_matches(identity[a], identity[b])]
+        left = [(a, b) for a, b in pairs if not opened.exists_two_view_geometry(identity[a], identity[b])]
     matching = pycolmap.FeatureMatchingOptions()
     matching.use_gpu = False
     verification = pycolmap.TwoViewGeometryOptions()
@@ -157,7 +157,8 @@ def _match(
         progress("match", done, len(pairs))
 
 
-def _pycolmap() -> Any:
+def load_pycolmap() -> Any:
+    """The package, quiet but for errors. MissingExtraError where it is not installed."""
     try:
         import pycolmap
     except ImportError as error:
