@@ -40,7 +40,7 @@ def test_folders_that_are_no_trained_run_are_refused(stage, sanerf, tmp_path):
     (run / "run.json").write_text(json.dumps(document))
     assert_refused(sanerf("render", run, *render), "is not trained to its end yet; run `sanerf train`")
     (run / "run.json").write_text(json.dumps({**document, "format_version": 99}))
-    assert_refused(sanerf("render", run, *render), "was written in run format 99, this sanerf reads format 1")
+    assert_refused(sanerf("render", run, *render), "was written in run format 99, this sanerf reads formats up to 2")
     assert_refused(sanerf("train", stage.scene, "--out", run), "was written in run format 99")
     (run / "run.json").write_text("{")
     assert_refused(sanerf("render", run, *render), "cannot be read .* it is damaged")

@@ -17,6 +17,7 @@ from sanerf.export.mesh import (
     Mesh,
     colour_vertices,
     keep_large_components,
+    keep_seen_components,
     mesh_from_function,
     signed_volume,
     surface_area,
@@ -132,6 +133,23 @@ def test_small_pieces_and_cavities_go():
     assert signed_volume(solid) == pytest.approx(4 / 3 * math.pi * 0.5**3, rel=0.02)
     assert len(solid.vertices) == solid.faces.max() + 1 and as_trimesh(solid).is_watertight
     assert as_trimesh(keep_large_components(mesh, fraction=0.01)).body_count == 2
+
+
+def test_pieces_that_nobody_saw_go_however_large():
+    """Two balls, the smaller one seen from all sides, the larger one at three places."""
+    small, large = (-0.5, 0.0, 0.0), (0.5, 0.0, 0.0)
+    mesh = mesh_from_function(
+        lambda points: torch.maximum(ball(points, small, 0.2), ball(points, large, 0.4)),
+        bounds_min=LOW,
+        bounds_max=HIGH,
+        resolution=64,
+    )
+    around = np.random.default_rng(0).normal(size=(400, 3))
+    around *= 0.2 / np.linalg.norm(around, axis=1, keepdims=True)
+    seen = np.concatenate([around + small, [[0.9, 0, 0], [0.5, 0.4, 0], [0.1, 0, 0]]]).astype(np.float32)
+    kept = keep_seen_components(mesh, seen, reach=0.05)
+    assert kept.vertices[:, 0].max() < 0 and signed_volume(kept) == pytest.approx(4 / 3 * math.pi * 0.2**3, rel=0.05)
+    assert len(keep_seen_components(mesh, seen + 5, reach=0.05).faces) == len(mesh.faces)
 
 
 def test_smoothing_removes_noise():

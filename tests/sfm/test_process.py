@@ -103,6 +103,8 @@ def test_photographs_of_nothing_are_explained_and_a_full_folder_is_left_alone(tm
     (other / "thesis.txt").write_text("mine")
     with pytest.raises(UserError, match="is not empty; choose another --out"):
         process(folder, other, frames=10, seed=0, progress=nothing)
+    with pytest.raises(UserError, match="is one photograph; give the folder"):
+        process(folder / "0.png", tmp_path / "third", frames=10, seed=0, progress=nothing)
     with pytest.raises(UserError, match="there is no folder or video"):
         process(tmp_path / "none", tmp_path / "third", frames=10, seed=0, progress=nothing)
     assert not (tmp_path / "third").exists() and [p.name for p in other.iterdir()] == ["thesis.txt"]

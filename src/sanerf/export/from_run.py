@@ -10,7 +10,14 @@ from torch import Tensor
 from sanerf.data.images import downscaled_size, load_image
 from sanerf.errors import UserError
 from sanerf.export.cutouts import rgba_cutout
-from sanerf.export.mesh import Mesh, colour_vertices, keep_large_components, mesh_from_function, transform_mesh
+from sanerf.export.mesh import (
+    Mesh,
+    colour_vertices,
+    keep_large_components,
+    keep_seen_components,
+    mesh_from_function,
+    transform_mesh,
+)
 from sanerf.export.points import PointCloud, surface_points, transform_points
 from sanerf.geometry.boxes import trimmed_box
 from sanerf.geometry.cameras import Camera, Rays, image_rays, resized
@@ -54,8 +61,12 @@ class ObjectSurface:
 
     def box(self, margin: float) -> tuple[Float[Tensor, "3"], Float[Tensor, "3"]]:
         """`trimmed_box` of the rays' ends, with a thousandth of the world's unit more for objects without thickness."""
-        low, high = trimmed_box(self.rays.origins + self.distances[:, None] * self.rays.directions, margin)
+        low, high = trimmed_box(self.ends(), margin)
         return low - 1e-3, high + 1e-3
+
+    def ends(self) -> Float[Tensor, "rays 3"]:
+        """Where the rays end, in the world."""
+        return self.rays.origins + self.distances[:, None] * self.rays.directions
 
 
 def object_surfaces(
@@ -72,8 +83,11 @@ def object_surfaces(
         rendered = render_objects(renderer, camera, [segmentation], run.background)
         rays, image = image_rays(camera), rendered.image
         distances, colours = image.distance.cpu().reshape(-1), image.rgb.cpu().reshape(-1, 3)
+        ends = (rays.origins + distances[:, None] * rays.directions).to(renderer.density_grid.device)
         for name in names:
             hit = (rendered.mask(name) & (image.accumulation.cpu() > 0.5)).reshape(-1)
+            # At an outline the mask may be the object's and the median distance that of what lies far behind.
+            hit &= segmentation.field.may_be(segmentation.names.index(name), ends).cpu()
             parts[name].append((rays[hit], distances[hit], colours[hit]))
         progress("surface", done, len(views))
     out = {}
@@ -121,7 +135,8 @@ def export_mesh(source: ObjectSource, surface: ObjectSurface, resolution: int = 
     mesh = mesh_from_function(occupancy, bounds_min=low, bounds_max=high, resolution=resolution, level=0.5, smooth=1.0)
     if not len(mesh.faces):
         raise UserError(f"the object {source.name!r} has no surface dense enough for a mesh")
-    mesh = colour_vertices(keep_large_components(mesh), colour)
+    mesh = keep_seen_components(keep_large_components(mesh), surface.ends().numpy(), reach=2 * cell)
+    mesh = colour_vertices(mesh, colour)
     return transform_mesh(mesh, source.run.scene.world_from_file.inverse())
 
 

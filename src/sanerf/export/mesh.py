@@ -12,6 +12,7 @@ import torch
 from scipy.ndimage import gaussian_filter
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
 from torch import Tensor
 
 from sanerf.errors import MissingExtraError, UserError
@@ -91,11 +92,7 @@ def keep_large_components(mesh: Mesh, *, fraction: float = 0.05, cavities: bool 
     Unless `cavities`, also without the inner walls of hollow pieces (those of negative volume): a radiance field knows
     nothing of an object's inside, and what it makes up there only doubles the mesh.
     """
-    count = len(mesh.vertices)
-    edges = np.concatenate([mesh.faces[:, [0, 1]], mesh.faces[:, [1, 2]]])
-    graph = coo_array((np.ones(len(edges), dtype=bool), (edges[:, 0], edges[:, 1])), shape=(count, count))
-    _, piece_of_vertex = connected_components(graph, directed=False)
-    piece_of_face = piece_of_vertex[mesh.faces[:, 0]]
+    piece_of_face = _piece_of_vertex(mesh)[mesh.faces[:, 0]]
     sizes = np.bincount(piece_of_face)
     kept = np.ones(len(sizes), dtype=bool)
     if not cavities:
@@ -103,6 +100,28 @@ def keep_large_components(mesh: Mesh, *, fraction: float = 0.05, cavities: bool 
     if kept.any():
         kept &= sizes >= fraction * sizes[kept].max()
     return _with_faces(mesh, kept[piece_of_face])
+
+
+def keep_seen_components(
+    mesh: Mesh, seen: Float32[np.ndarray, "points 3"], *, reach: float, fraction: float = 0.05
+) -> Mesh:
+    """Without the connected pieces that have fewer than `fraction` as many of the points `seen` within `reach` of their
+    vertices as the piece with most: what a radiance field makes up where nobody looked is large, but hardly seen.
+
+    A mesh near which no point was seen stays whole.
+    """
+    distance, vertex = cKDTree(mesh.vertices).query(seen)
+    pieces = _piece_of_vertex(mesh)
+    counts = np.bincount(pieces[vertex[distance <= reach]], minlength=pieces.max() + 1)
+    return _with_faces(mesh, (counts >= fraction * counts.max())[pieces[mesh.faces[:, 0]]])
+
+
+def _piece_of_vertex(mesh: Mesh) -> Int[np.ndarray, "vertices"]:
+    """The number of the connected piece that each vertex belongs to."""
+    count = len(mesh.vertices)
+    edges = np.concatenate([mesh.faces[:, [0, 1]], mesh.faces[:, [1, 2]]])
+    graph = coo_array((np.ones(len(edges), dtype=bool), (edges[:, 0], edges[:, 1])), shape=(count, count))
+    return connected_components(graph, directed=False)[1]
 
 
 def _with_faces(mesh: Mesh, kept: Bool[np.ndarray, "faces"]) -> Mesh:

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from sanerf.data.images import is_picture
 from sanerf.errors import UserError
 from sanerf.files import atomic_folder, write_json
 from sanerf.sfm.explain import Photo, explanation
@@ -42,6 +43,8 @@ def process(source: Path, out: Path, *, frames: int, seed: int, progress: Progre
     """
     if not source.exists():
         raise UserError(f"there is no folder or video {source}")
+    if source.is_file() and is_picture(source):
+        raise UserError(f"{source} is one photograph; give the folder that it lies in, or a video")
     load_pycolmap()
     work = out / ".process"
     call = {"source": str(source.resolve()), "frames": frames, "seed": seed, "format_version": FORMAT_VERSION}

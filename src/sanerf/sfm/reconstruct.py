@@ -4,6 +4,8 @@ The database in the work folder keeps features and matches, so that an interrupt
 is done anew. All random choices are seeded.
 """
 
+import signal
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -159,9 +161,14 @@ def _match(
 
 def load_pycolmap() -> Any:
     """The package, quiet but for errors. MissingExtraError where it is not installed."""
+    # The package takes SIGTERM for a crash and prints a stack; whoever was asked before is asked again.
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    before = signal.getsignal(signal.SIGTERM)
     try:
         import pycolmap
     except ImportError as error:
         raise MissingExtraError("pycolmap", "colmap") from error
+    if in_main_thread and before is not None:
+        signal.signal(signal.SIGTERM, before)
     pycolmap.logging.minloglevel = int(pycolmap.logging.ERROR)
     return pycolmap
