@@ -12,7 +12,7 @@ import torch
 from scipy.ndimage import gaussian_filter
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 from torch import Tensor
 
 from sanerf.errors import MissingExtraError, UserError
@@ -110,7 +110,7 @@ def keep_seen_components(
 
     A mesh near which no point was seen stays whole.
     """
-    distance, vertex = cKDTree(mesh.vertices).query(seen)
+    distance, vertex = KDTree(mesh.vertices).query(seen)
     pieces = _piece_of_vertex(mesh)
     counts = np.bincount(pieces[vertex[distance <= reach]], minlength=pieces.max() + 1)
     return _with_faces(mesh, (counts >= fraction * counts.max())[pieces[mesh.faces[:, 0]]])
