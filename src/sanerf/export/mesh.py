@@ -121,7 +121,8 @@ def _piece_of_vertex(mesh: Mesh) -> Int[np.ndarray, "vertices"]:
     count = len(mesh.vertices)
     edges = np.concatenate([mesh.faces[:, [0, 1]], mesh.faces[:, [1, 2]]])
     graph = coo_array((np.ones(len(edges), dtype=bool), (edges[:, 0], edges[:, 1])), shape=(count, count))
-    return connected_components(graph, directed=False)[1]
+    _, piece_of_vertex = connected_components(graph, directed=False)
+    return piece_of_vertex
 
 
 def _with_faces(mesh: Mesh, kept: Bool[np.ndarray, "faces"]) -> Mesh:
