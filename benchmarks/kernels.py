@@ -9,16 +9,13 @@ of constant density, sampled by the reference, so that samples crowd as they do 
 
 import argparse
 import math
-import platform
-import statistics
-import subprocess
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 
 import torch
+from report_header import RESULTS, facts_at_start, header, table
+from timing import median_seconds
 from torch import Tensor
 
 from sanerf.errors import UserError
@@ -29,7 +26,6 @@ from sanerf.kernels.backend import BackendName, Kernels, kernels_for
 from sanerf.kernels.reference import GridLevels, SamplingPlan
 from sanerf.run.config import RunConfig
 
-HERE = Path(__file__).parent
 COLUMNS = ("kernel", "backend", "ms", "times as fast as torch", "difference from torch")
 
 
@@ -98,23 +94,6 @@ def make_workload(rays: int, seed: int, device: torch.device) -> Workload:
     )
 
 
-def median_seconds(call: Callable[[], object], device: torch.device, repeats: int) -> float:
-    """Of `repeats` calls after two to warm up, each between two synchronisations."""
-    seconds = []
-    for _ in range(repeats + 2):
-        _synchronise(device)
-        began = time.perf_counter()
-        call()
-        _synchronise(device)
-        seconds.append(time.perf_counter() - began)
-    return statistics.median(seconds[2:])
-
-
-def _synchronise(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-
-
 def time_kernels(kernels: Kernels, work: Workload, repeats: int) -> list[Timed]:
     """All kernels of a backend, forward and backward."""
     device = work.origins.device
@@ -171,35 +150,14 @@ def available(device: torch.device) -> list[Kernels]:
 def markdown(results: list[Timed], facts: dict[str, object]) -> str:
     """What was run where, and the table; differences are the largest, as a share of torch's largest value."""
     torch_results = {timed.kernel: timed for timed in results if timed.backend == "torch"}
-    lines = ["# Kernels", "", *(f"- {key}: {value}" for key, value in facts.items()), ""]
-    lines += ["| " + " | ".join(COLUMNS) + " |", "|---|---|--:|--:|--:|"]
+    rows = []
     for timed in sorted(results, key=lambda timed: list(torch_results).index(timed.kernel)):
         twin = torch_results[timed.kernel]
         difference = float((timed.result - twin.result).abs().max() / twin.result.abs().max())
         speed = twin.seconds / timed.seconds
         cells = (timed.kernel, timed.backend, f"{1e3 * timed.seconds:.3f}", f"{speed:.1f}", f"{difference:.1e}")
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
-
-
-def machine(device: torch.device) -> str:
-    """The device's name as the system has it; of a CPU also the threads in use."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text(encoding="utf-8").splitlines() if info.is_file() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return f"{names[0] if names else platform.processor()}, {torch.get_num_threads()} threads"
-
-
-def commit() -> str:
-    """The checkout's commit, and whether files differ from it."""
-
-    def git(*words: str) -> str:
-        return subprocess.run(["git", *words], cwd=HERE, capture_output=True, text=True).stdout.strip()
-
-    changed = git("status", "--porcelain", "--untracked-files=no")
-    return (git("rev-parse", "--short", "HEAD") or "unknown") + (" with changes" if changed else "")
+        rows.append(cells)
+    return "\n".join([*header("Kernels", facts), *table(COLUMNS, rows, words=2)]) + "\n"
 
 
 def main() -> None:
@@ -211,20 +169,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=None, help="by default benchmarks/results/kernels_DEVICE.md")
     options = parser.parse_args()
     device = torch.device(options.device)
+    facts = facts_at_start(device, options.seed)
     work = make_workload(options.rays, options.seed, device)
+    facts |= {"rays": f"{options.rays}, {work.plan.samples} samples each", "repeats": options.repeats}
     results = [timed for kernels in available(device) for timed in time_kernels(kernels, work, options.repeats)]
-    facts = {
-        "machine": machine(device),
-        "torch": torch.__version__,
-        "commit": commit(),
-        "date": date.today().isoformat(),
-        "seed": options.seed,
-        "rays": f"{options.rays}, {work.plan.samples} samples each",
-        "repeats": options.repeats,
-    }
     text = markdown(results, facts)
     print(text)
-    write_text(options.out or HERE / "results" / f"kernels_{device.type}.md", text)
+    write_text(options.out or RESULTS / f"kernels_{device.type}.md", text)
 
 
 if __name__ == "__main__":
