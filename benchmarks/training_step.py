@@ -33,6 +33,7 @@ from report_header import RESULTS, facts_at_start, header, table
 from timing import alternating_medians, median_seconds
 from torch import nn
 
+from sanerf.cli.console import say
 from sanerf.data.load import load_scene
 from sanerf.data.pixels import PixelBank, load_bank
 from sanerf.data.scene import Scene
@@ -248,10 +249,13 @@ def main(given: Sequence[str] | None = None) -> None:
     }
     with tempfile.TemporaryDirectory() as folder:
         checkpoint, later = Path(folder) / "warm.safetensors", Path(folder) / "later.safetensors"
+        say(f"training for {options.warm_up} steps with {kernels[0].name}")
         trained = stage.fresh_state(kernels[0])
         stage.train_to(options.warm_up, trained, checkpoint)
+        say("steps and encoding, backends in turn")
         before = matrix_peak(device, options.sizes, repeats=10)
         seconds, state, passes = time_against_torch(stage, checkpoint, kernels, options.repeats)
+        say("networks alone, matrix peak, rendering")
         networks = networks_of(state)
         pulls = output_gradients(passes, networks)
         alone = median_seconds(partial(run_alone, passes, networks, pulls), device, options.repeats)
@@ -270,9 +274,8 @@ def main(given: Sequence[str] | None = None) -> None:
             *header("A training step", facts),
             *against_torch(seconds),
             "",
-            f"The networks beside the matrix peak, in the step of the {kernels[0].name} backend. The bar, half of what "
-            "the peak allows for the networks, can be read",
-            "of the whole step (ii) or of the networks' own passes (iii); both are given.",
+            f"The networks beside the matrix peak, in the step of the {kernels[0].name} backend. The bar, half of what the",
+            "peak allows for the networks, can be read of the whole step (ii) or of the networks' own passes (iii).",
             "",
             *against_peak(own, alone, peak, passes, state),
             "",
