@@ -37,7 +37,7 @@ class FieldScore:
 def score_field(run: Run, renderer: Renderer, masks: Path | None, strip: Path) -> FieldScore:
     """Score all held-out views, and write two of them, photo, rendering and depth side by side, as the JPEG `strip`.
 
-    `masks` has one mask a view, named by the view's stem; it is shrunk to the rendering by area, as `evaluate` does.
+    `masks` has one mask a view, found and shrunk to the rendering as `evaluate` does it.
     """
     views = run.scene.test
     paths = {} if masks is None else mask_paths(masks.parent, masks.name, run.scene, views)
@@ -59,7 +59,7 @@ def score_field(run: Run, renderer: Renderer, masks: Path | None, strip: Path) -
 
 
 def shrunk_mask(mask: Bool[torch.Tensor, "mh mw"], height: int, width: int) -> Bool[torch.Tensor, "h w"]:
-    """A mask at a rendering's size; a pixel is inside where more than half of its area is."""
+    """A mask at a rendering's size; a pixel is inside where more than half of its surroundings are."""
     grey = mask[None, None].float()
     return torch.nn.functional.interpolate(grey, (height, width), mode="bilinear", antialias=True)[0, 0] > 0.5
 

@@ -274,8 +274,9 @@ def main(given: Sequence[str] | None = None) -> None:
             *header("A training step", facts),
             *against_torch(seconds),
             "",
-            f"The networks beside the matrix peak, in the step of the {kernels[0].name} backend. The bar, half of what the",
-            "peak allows for the networks, can be read of the whole step (ii) or of the networks' own passes (iii).",
+            f"The networks beside the matrix peak, in the step of the {kernels[0].name} backend. The bar, half of what "
+            "the peak",
+            "allows for the networks, can be read of the whole step (ii) or of the networks' own passes (iii).",
             "",
             *against_peak(own, alone, peak, passes, state),
             "",
