@@ -145,7 +145,7 @@ def run_capture(
     snapshots = Snapshots(out / "checkpoint.safetensors", home / "snapshots", seconds)
     trained = home / "train.json"
     if not trained.exists():
-        # Where it ended and what it printed is lost, its peak memory is: only training again tells.
+        # Where it has ended and what it printed is lost, so is its peak memory: only training again tells.
         if (out / "radiance.safetensors").exists():
             shutil.rmtree(out)
         write_json(trained, train(command, snapshots))

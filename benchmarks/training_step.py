@@ -182,10 +182,10 @@ def against_peak(step: float, alone: float, peak: Peak, passes: Sequence[Pass], 
     rows = [
         (f"matrix peak: float32 `torch.mm`, {peak.size} rows", f"{peak.flops / 1e9:.1f} GFLOP/s", ""),
         (f"multiply-adds of the networks in a step: {asked}", f"{count / 1e6:.1f} million", ""),
-        ("(i) the time they take at that peak", f"{1e3 * least:.2f} ms", ""),
-        ("a whole training step", f"{1e3 * step:.2f} ms", ""),
+        ("(i) the time they take at that peak", f"{1e3 * least:.3f} ms", ""),
+        ("a whole training step, as above", f"{1e3 * step:.3f} ms", ""),
         ("(ii) the share of a whole step that is", f"{least / step:.1%}", verdict(least / step, SHARE_BAR)),
-        ("the networks' passes alone, forward and backward", f"{1e3 * alone:.2f} ms", ""),
+        ("the networks' passes alone, forward and backward", f"{1e3 * alone:.3f} ms", ""),
         ("(iii) what they alone reach of the peak", f"{least / alone:.1%}", verdict(least / alone, SHARE_BAR)),
         ("their share of a whole step", f"{alone / step:.1%}", ""),
     ]
@@ -224,6 +224,7 @@ def arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--run", type=Path, help="trained run to render; by default the scene, after --render-steps")
     parser.add_argument("--warm-up", type=int, default=300, help="steps of training before those that are timed")
     parser.add_argument("--render-steps", type=int, default=1000, help="steps of the field that is rendered")
+    parser.add_argument("--rays", type=int, default=RunConfig().training.rays, help="rays a step")
     parser.add_argument("--repeats", type=int, default=30, help="calls whose median counts")
     parser.add_argument("--width", type=int, default=WIDTH, help="of the rendered view")
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="rows of the matrices of the peak")
@@ -238,6 +239,7 @@ def main(given: Sequence[str] | None = None) -> None:
     facts = facts_at_start(device, options.seed)
     kernels = backends(device)
     config = RunConfig(seed=options.seed)
+    config = replace(config, training=replace(config.training, rays=options.rays))
     scene = load_scene(SCENE)
     stage = Stage(scene, config, load_bank(scene, scene.train, 1, seed=config.seed).to(device), device)
     facts |= {

@@ -1,5 +1,6 @@
 """Axes end at round numbers around the data, points lie where they belong, and a chart is well-formed XML."""
 
+from itertools import pairwise
 from xml.etree import ElementTree
 
 from hypothesis import given
@@ -20,7 +21,7 @@ def test_ticks_surround_the_data_with_few_even_steps(low, span):
     found = ticks(low, low + span)
     assert found[0] <= low + 1e-6 and found[-1] >= low + span - 1e-6
     assert 2 <= len(found) <= 8
-    steps = [b - a for a, b in zip(found, found[1:], strict=False)]
+    steps = [b - a for a, b in pairwise(found)]
     assert min(steps) > 0 and max(steps) - min(steps) < 1e-9 + 1e-6 * max(steps)
 
 
