@@ -25,7 +25,7 @@ from typing import Any
 import torch
 from field_scoring import checkpoint_renderer, psnr_of, score_field
 from line_chart import Line, line_chart
-from report_header import RESULTS, commit, facts_at_start, header, load, table
+from report_header import RESULTS, Others, commit, cores_text, facts_at_start, header, table
 from safetensors import safe_open
 
 import sanerf
@@ -63,7 +63,7 @@ CAPTURES = (
     Capture("llff_fern", 4.8, downscale=4, holdout="every:8"),
     Capture("m360_bonsai", 4.8, downscale=1, holdout="every:8"),
 )
-COLUMNS = ("capture", "pictures", "size", "minutes", "steps", "PSNR", "SSIM", "inside", "peak memory", "bar", "load")
+COLUMNS = ("capture", "pictures", "size", "minutes", "steps", "PSNR", "SSIM", "inside", "peak memory", "bar", "others")
 
 
 def wanted(only: str | None, captures: Path | None) -> list[tuple[Capture, Path]]:
@@ -134,7 +134,7 @@ def run_capture(
     capture: Capture, folder: Path, home: Path, minutes: float, options: argparse.Namespace
 ) -> dict[str, Any]:
     """Train and score a capture; all that is written of it."""
-    before, device = load(), torch.device(options.device)
+    device, at_commit = torch.device(options.device), commit()
     out = home / "run"
     command = [sys.executable, "-m", "sanerf.cli.main", "train", str(folder), "--out", str(out), "--json"]
     command += ["--minutes", str(minutes), "--downscale", str(capture.downscale)]
@@ -148,7 +148,10 @@ def run_capture(
         # Where it has ended and what it printed is lost, so is its peak memory: only training again tells.
         if (out / "radiance.safetensors").exists():
             shutil.rmtree(out)
-        write_json(trained, train(command, snapshots))
+        others = Others()
+        printed = train(command, snapshots)
+        write_json(trained, {**printed, "others": others.cores(), "commit": at_commit})
+    witness = json.loads(trained.read_text(encoding="utf-8"))
 
     say(f"{capture.name}: scoring held-out views")
     run, kernels = open_run(out), kernels_for("auto", device)
@@ -168,14 +171,14 @@ def run_capture(
         "test_views": len(run.scene.test),
         "size": picture_size(run),
         "minutes": training_seconds(run.radiance) / 60,
-        "peak_memory_gb": json.loads(trained.read_text(encoding="utf-8"))["peak_memory_gb"],
+        "peak_memory_gb": witness["peak_memory_gb"],
         "psnr": score.psnr,
         "ssim": score.ssim,
         "inside": score.inside,
         "curve": [json.loads(line) for line in run.curve.read_text(encoding="utf-8").splitlines()],
         "held_out": held_out,
-        "commit": commit(),
-        "load": before,
+        "commit": witness["commit"],
+        "others": witness["others"],
     }
 
 
@@ -204,7 +207,7 @@ def row(result: dict[str, Any]) -> tuple[str, ...]:
         "" if result["inside"] is None else f"{result['inside']:.2f} dB",
         f"{result['peak_memory_gb']:.2f} GB",
         bar,
-        result["load"].partition(" ")[0],
+        cores_text(result["others"]),
     )
 
 
@@ -258,7 +261,7 @@ def main(given: Sequence[str] | None = None) -> None:
         facts |= {
             "commits of the runs": ", ".join(dict.fromkeys(result["commit"] for result in results)),
             "pictures": "to train + held out; PSNR and SSIM are of the held-out, `inside` of the pixels in their masks",
-            "load": "over the minute before each training",
+            "others": "what other programs did while training",
             "peak memory": "of the host, while training",
         }
         text = "\n".join([*header("Fields over time", facts), *table(COLUMNS, [row(result) for result in results])])

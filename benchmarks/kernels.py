@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from report_header import RESULTS, facts_at_start, header, table
+from report_header import RESULTS, Others, cores_text, facts_at_start, header, table
 from timing import median_seconds
 from torch import Tensor
 
@@ -169,10 +169,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=None, help="by default benchmarks/results/kernels_DEVICE.md")
     options = parser.parse_args()
     device = torch.device(options.device)
-    facts = facts_at_start(device, options.seed)
+    facts, others = facts_at_start(device, options.seed), Others()
     work = make_workload(options.rays, options.seed, device)
     facts |= {"rays": f"{options.rays}, {work.plan.samples} samples each", "repeats": options.repeats}
     results = [timed for kernels in available(device) for timed in time_kernels(kernels, work, options.repeats)]
+    facts["others' work meanwhile"] = cores_text(others.cores())
     text = markdown(results, facts)
     print(text)
     write_text(options.out or RESULTS / f"kernels_{device.type}.md", text)

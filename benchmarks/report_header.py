@@ -4,6 +4,7 @@ import importlib.util
 import os
 import platform
 import subprocess
+import time
 from collections.abc import Sequence
 from datetime import date
 from importlib import metadata
@@ -28,6 +29,41 @@ def facts_at_start(device: torch.device, seed: int) -> dict[str, object]:
     }
 
 
+class Others:
+    """What other programs do on this machine from the making of this object on: a load average holds our own work."""
+
+    def __init__(self):
+        self._busy, self._own, self._began = _busy_seconds(), _own_seconds(), time.monotonic()
+
+    def cores(self) -> float | None:
+        """Cores' worth of work, on average so far, of all processes but this one and its ended children.
+
+        Includes what a virtual machine's host takes away. None where the system does not tell.
+        """
+        busy = _busy_seconds()
+        if busy is None or self._busy is None:
+            return None
+        others = (busy - self._busy) - (_own_seconds() - self._own)
+        return max(0.0, others / (time.monotonic() - self._began))
+
+
+def cores_text(cores: float | None) -> str:
+    return "unknown" if cores is None else f"{cores:.2f} cores"
+
+
+def _busy_seconds() -> float | None:
+    """The seconds that all cores together have worked since the machine started."""
+    file = Path("/proc/stat")
+    if not file.is_file():
+        return None
+    user, nice, system, _, _, irq, softirq, steal = map(int, file.read_text(encoding="utf-8").split()[1:9])
+    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+
+
+def _own_seconds() -> float:
+    return sum(os.times()[:4])
+
+
 def machine(device: torch.device) -> str:
     """The device's name as the system has it; of a CPU also its cores and the threads that torch and numba use."""
     if device.type == "cuda":
@@ -45,7 +81,10 @@ def machine(device: torch.device) -> str:
 
 
 def load() -> str:
-    """How many programs ran or waited on average over the last minute and five; 0 to 0.2 is an idle machine."""
+    """How many programs ran or waited on average over the last minute and five, a benchmark just before this one too.
+
+    0 to 0.2 is an idle machine.
+    """
     if not hasattr(os, "getloadavg"):
         return "unknown"
     one, five, _ = os.getloadavg()
@@ -69,7 +108,8 @@ def commit() -> str:
     def git(*words: str) -> str:
         return subprocess.run(["git", *words], cwd=HERE, capture_output=True, text=True).stdout.strip()
 
-    changed = git("status", "--porcelain", "--untracked-files=no")
+    # Not the results, which the benchmarks themselves change.
+    changed = git("status", "--porcelain", "--untracked-files=no", "--", ":/", ":!results")
     return (git("rev-parse", "--short", "HEAD") or "unknown") + (" with changes" if changed else "")
 
 

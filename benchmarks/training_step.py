@@ -29,7 +29,7 @@ from matrix_peak import (
     run_alone,
     step_multiply_adds,
 )
-from report_header import RESULTS, facts_at_start, header, table
+from report_header import RESULTS, Others, cores_text, facts_at_start, header, table
 from timing import alternating_medians, median_seconds
 from torch import nn
 
@@ -236,7 +236,7 @@ def arguments(given: Sequence[str] | None) -> argparse.Namespace:
 def main(given: Sequence[str] | None = None) -> None:
     options = arguments(given)
     device = torch.device(options.device)
-    facts = facts_at_start(device, options.seed)
+    facts, others = facts_at_start(device, options.seed), Others()
     kernels = backends(device)
     config = RunConfig(seed=options.seed)
     config = replace(config, training=replace(config.training, rays=options.rays))
@@ -270,6 +270,7 @@ def main(given: Sequence[str] | None = None) -> None:
             renderer = rendering_renderer(stage, trained, options.render_steps, later)
             camera, learnt = view_of(scene, options.width), f"after {options.render_steps:,} steps"
         view = median_seconds(lambda: render_image(renderer, camera), device, min(options.repeats, 5))
+    facts["others' work meanwhile"] = cores_text(others.cores())
     own = seconds["a whole training step"][kernels[0].name]
     text = "\n".join(
         [
