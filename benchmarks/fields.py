@@ -29,7 +29,7 @@ from report_header import RESULTS, Others, commit, cores_text, facts_at_start, h
 from safetensors import safe_open
 
 import sanerf
-from sanerf.cli.console import say
+from sanerf.cli.console import CommonOptions, open_device, say
 from sanerf.data.images import downscaled_size
 from sanerf.errors import UserError
 from sanerf.files import write_json, write_text
@@ -68,6 +68,8 @@ COLUMNS = ("capture", "pictures", "size", "minutes", "steps", "PSNR", "SSIM", "i
 
 def wanted(only: str | None, captures: Path | None) -> list[tuple[Capture, Path]]:
     """The captures asked for, with their folders. UserError for a name that fits none, or where a folder is missing."""
+    if captures is not None and not captures.is_dir():
+        raise UserError(f"there is no folder of captures {captures}")
     there = [(of, SCENE if of.name == BUNDLED else captures / of.name if captures else None) for of in CAPTURES]
     if only is None:
         return [(of, folder) for of, folder in there if folder is not None and folder.is_dir()]
@@ -241,7 +243,7 @@ def arguments(given: Sequence[str] | None) -> argparse.Namespace:
 
 def main(given: Sequence[str] | None = None) -> None:
     options = arguments(given)
-    device = torch.device(options.device)
+    device = open_device(CommonOptions(device=options.device))
     facts = facts_at_start(device, options.seed)
     captures, results, failed = wanted(options.only, options.captures), [], []
     for capture, folder in captures:

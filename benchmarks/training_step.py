@@ -33,7 +33,7 @@ from report_header import RESULTS, Others, cores_text, facts_at_start, header, t
 from timing import alternating_medians, median_seconds
 from torch import nn
 
-from sanerf.cli.console import say
+from sanerf.cli.console import CommonOptions, open_device, say
 from sanerf.data.load import load_scene
 from sanerf.data.pixels import PixelBank, load_bank
 from sanerf.data.scene import Scene
@@ -235,7 +235,7 @@ def arguments(given: Sequence[str] | None) -> argparse.Namespace:
 
 def main(given: Sequence[str] | None = None) -> None:
     options = arguments(given)
-    device = torch.device(options.device)
+    device = open_device(CommonOptions(device=options.device))
     facts, others = facts_at_start(device, options.seed), Others()
     kernels = backends(device)
     config = RunConfig(seed=options.seed)

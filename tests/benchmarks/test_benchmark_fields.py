@@ -113,6 +113,8 @@ def test_captures_are_found_by_parts_of_their_names_and_absent_ones_refused(tmp_
         fields.wanted("wolf", tmp_path)
     with pytest.raises(UserError, match="there is no folder llff_fern of captures"):
         fields.wanted("fox,fern", tmp_path)
+    with pytest.raises(UserError, match="there is no folder of captures"):
+        fields.wanted(None, tmp_path / "nowhere")
 
 
 def test_bars_are_held_from_their_value_on_and_inside_the_mask_where_there_is_one():
