@@ -12,11 +12,8 @@ JSON and a strip of pictures for each capture; one whose JSON is there is not ru
 
 import argparse
 import json
-import os
 import shutil
-import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,9 +21,9 @@ from typing import Any
 
 import torch
 from field_scoring import checkpoint_renderer, psnr_of, score_field
+from field_training import Snapshots, train, training_seconds
 from line_chart import Line, line_chart
 from report_header import RESULTS, Others, commit, cores_text, facts_at_start, header, table
-from safetensors import safe_open
 
 import sanerf
 from sanerf.cli.console import CommonOptions, open_device, say
@@ -53,15 +50,16 @@ class Capture:
     masks: str | None = None
     bar: float | None = None
     """dB that are asked for, inside the masks where there are some"""
+    note: str = ""
 
 
 CAPTURES = (
     Capture(BUNDLED, 4.8, bar=30.0),
     Capture("fox", 4.8, downscale=2, holdout="every:8"),
     Capture("gold_cape", 9.5, downscale=2, holdout="every:8", masks="masks", bar=24.0),
-    Capture("lego_synthetic", 4.8, downscale=1, masks="masks"),
+    Capture("lego_synthetic", 4.8, masks="masks"),
     Capture("llff_fern", 4.8, downscale=4, holdout="every:8"),
-    Capture("m360_bonsai", 4.8, downscale=1, holdout="every:8"),
+    Capture("m360_bonsai", 4.8, holdout="every:8", note="not the official poses: no comparison with others"),
 )
 COLUMNS = ("capture", "pictures", "size", "minutes", "steps", "PSNR", "SSIM", "inside", "peak memory", "bar", "others")
 
@@ -83,53 +81,6 @@ def wanted(only: str | None, captures: Path | None) -> list[tuple[Capture, Path]
                 raise UserError(f"there is no folder {of.name} of captures; say where with --captures DIR")
             found.append((of, folder))
     return found
-
-
-@dataclass(frozen=True)
-class Snapshots:
-    """Keeps checkpoints of a training that goes on: each wanted time's first, under another name."""
-
-    checkpoint: Path
-    folder: Path
-    seconds: tuple[float, ...]
-    """the training times after which one is kept, rising"""
-
-    def look(self) -> None:
-        """Keep what lies there, if it is beyond the next wanted time."""
-        kept = sorted(self.folder.glob("*.safetensors"))
-        if len(kept) == len(self.seconds):
-            return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        copy = self.folder / f"{len(kept):03d}.safetensors"
-        try:
-            # Checkpoints are renamed into their place whole, so that another link to one is a copy that costs nothing.
-            os.link(self.checkpoint, copy)
-        except FileNotFoundError:
-            return
-        if training_seconds(copy) < self.seconds[len(kept)]:
-            copy.unlink()
-
-
-def training_seconds(file: Path) -> float:
-    """The training time that a checkpoint or a trained field has behind it."""
-    with safe_open(file, framework="pt") as opened:
-        return float(opened.metadata()["seconds"])
-
-
-def train(command: list[str], snapshots: Snapshots) -> dict[str, Any]:
-    """Run `sanerf train`, its progress on this terminal, and keep its checkpoints. What it printed as JSON.
-
-    UserError where it fails.
-    """
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
-        assert child.stdout is not None
-        while child.poll() is None:
-            snapshots.look()
-            time.sleep(1.0)
-        printed = child.stdout.read()
-    if child.returncode != 0:
-        raise UserError(f"training failed with exit code {child.returncode}: {' '.join(command)}")
-    return json.loads(printed)
 
 
 def run_capture(
@@ -266,6 +217,7 @@ def main(given: Sequence[str] | None = None) -> None:
             "others": "what other programs did while training",
             "peak memory": "of the host, while training",
         }
+        facts |= {of.name: of.note for of, _ in captures if of.note}
         text = "\n".join([*header("Fields over time", facts), *table(COLUMNS, [row(result) for result in results])])
         text += f"\n\n![PSNR over time](fields_{device.type}.svg)\n"
         print(text)

@@ -13,8 +13,8 @@ import sanerf.cli.main  # isort: skip - before torch: it says how waiting thread
 import argparse
 import math
 import tempfile
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -25,37 +25,25 @@ from matrix_peak import (
     Peak,
     matrix_peak,
     output_gradients,
-    recorded_passes,
     run_alone,
     step_multiply_adds,
 )
 from report_header import RESULTS, Others, cores_text, facts_at_start, header, table
+from step_stage import Stage, encode, networks_of, passes_of_a_step, steps_from
 from timing import alternating_medians, median_seconds
-from torch import nn
 
 from sanerf.cli.console import CommonOptions, open_device, say
 from sanerf.data.load import load_scene
-from sanerf.data.pixels import PixelBank, load_bank
+from sanerf.data.pixels import load_bank
 from sanerf.data.scene import Scene
 from sanerf.errors import UserError
 from sanerf.files import write_text
 from sanerf.geometry.cameras import Camera, resized
 from sanerf.kernels.backend import BackendName, Kernels, kernels_for
-from sanerf.kernels.reference import SamplingPlan
 from sanerf.render.images import Renderer, render_image
 from sanerf.run.config import RunConfig
 from sanerf.run.folder import load_renderer, open_run
-from sanerf.run.training import (
-    TrainingState,
-    learning_rate,
-    load_checkpoint,
-    rendering_plan,
-    sampling_plan,
-    start_state,
-    train,
-    training_step,
-    uniform_share,
-)
+from sanerf.run.training import TrainingState, rendering_plan
 
 SCENE = Path(sanerf.cli.main.__file__).parents[1] / "assets" / "table_scene"
 WIDTH, HEIGHT = 480, 360
@@ -63,80 +51,6 @@ RENDERING_BAR = 2.0
 """Seconds that a view of that size may take on two cores."""
 SHARE_BAR = 0.5
 """Of the matrix peak, that the networks should come to."""
-
-
-@dataclass(frozen=True)
-class Stage:
-    """The scene that is learnt, and all that training it takes."""
-
-    scene: Scene
-    config: RunConfig
-    bank: PixelBank
-    device: torch.device
-
-    @property
-    def plan(self) -> SamplingPlan:
-        return sampling_plan(self.config, self.scene.near, self.scene.far, math.isinf(self.scene.far))
-
-    def fresh_state(self, kernels: Kernels) -> TrainingState:
-        return start_state(self.config, kernels, self.device, views=len(self.scene.train))
-
-    def train_to(self, step: int, state: TrainingState, checkpoint: Path) -> None:
-        """Train as `sanerf train` does, and stop after so many steps, with a checkpoint, as at Control-C."""
-
-        def stop(done: int, *_: float) -> None:
-            if done >= step:
-                raise KeyboardInterrupt
-
-        try:
-            train(state, self.bank, self.plan, self.config.training, checkpoint, on_step=stop)
-        except KeyboardInterrupt:
-            assert state.step == step, (state.step, step)
-
-
-def warm_state(stage: Stage, checkpoint: Path, kernels: Kernels) -> tuple[TrainingState, SamplingPlan]:
-    """The checkpoint's state with a backend of its own, and the sampling that training uses there."""
-    state, config, plan = stage.fresh_state(kernels), stage.config.training, stage.plan
-    load_checkpoint(checkpoint, state)
-    assert config.steps is not None, "the default configuration bounds the steps"
-    progress = state.step / config.steps
-    of_field, of_exposure = state.optimizer.param_groups
-    of_field["lr"] = learning_rate(config, config.learning_rate, progress)
-    of_exposure["lr"] = 0.0  # As in training up to its 400th step; its gradients are computed all the same.
-    return state, replace(plan, uniform=uniform_share(plan.uniform, config.final_uniform, progress))
-
-
-def steps_from(stage: Stage, checkpoint: Path, kernels: Kernels) -> Callable[[], None]:
-    """One step more of the checkpoint's training with each call, with one backend."""
-    state, plan = warm_state(stage, checkpoint, kernels)
-
-    def step() -> None:
-        training_step(state, stage.bank, plan, stage.config.training)
-        state.step += 1
-
-    return step
-
-
-def passes_of_a_step(stage: Stage, checkpoint: Path, kernels: Kernels) -> tuple[TrainingState, list[Pass]]:
-    """What a step from the checkpoint asks of the encoding and of the networks: points, and where gradients go."""
-    state, plan = warm_state(stage, checkpoint, kernels)
-    with recorded_passes({**networks_of(state), "encoding": state.field.grid}) as passes:
-        training_step(state, stage.bank, plan, stage.config.training)
-    return state, passes
-
-
-def networks_of(state: TrainingState) -> dict[str, nn.Module]:
-    return {"density head": state.field.density_head, "colour head": state.field.colour_head}
-
-
-def encode(state: TrainingState, kernels: Kernels, passes: Sequence[Pass]) -> None:
-    """The encoding's passes of a step with some backend, forward and, where they have one, backward."""
-    grid = state.field.grid
-    for of in passes:
-        with torch.set_grad_enabled(of.backward):
-            out = kernels.hash_encode(of.inputs, grid.table, grid.levels)
-        if of.backward:
-            torch.autograd.grad(out, grid.table, torch.ones_like(out))
 
 
 def backends(device: torch.device) -> list[Kernels]:
@@ -235,6 +149,9 @@ def arguments(given: Sequence[str] | None) -> argparse.Namespace:
 
 def main(given: Sequence[str] | None = None) -> None:
     options = arguments(given)
+    most = RunConfig().training.steps
+    if not 1 <= options.warm_up <= options.render_steps < (most or math.inf):
+        raise UserError(f"expected 1 <= --warm-up <= --render-steps < {most}")
     device = open_device(CommonOptions(device=options.device))
     facts, others = facts_at_start(device, options.seed), Others()
     kernels = backends(device)

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 from field_scoring import STRIP_HEIGHT, checkpoint_renderer, psnr_of, score_field
+from field_training import Snapshots, training_seconds
 from grey_capture import GREY, SQUARE, TEST, VIEWS, write_capture
 from PIL import Image
 
 import fields
 from analytic_scene import PLAN, renderer_of
-from fields import Snapshots, training_seconds
 from sanerf.data.load import load_scene
 from sanerf.errors import UserError
 from sanerf.fields.radiance import RadianceConfig

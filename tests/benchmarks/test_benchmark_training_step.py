@@ -6,6 +6,7 @@ import pytest
 import training_step
 
 from sanerf.data.load import load_scene
+from sanerf.errors import UserError
 
 OPTIONS = [
     "--device",
@@ -35,6 +36,7 @@ def number(cell: str) -> float:
     return float(found[0].replace(",", ""))
 
 
+@pytest.mark.slow
 def test_every_figure_is_there_and_those_that_follow_from_others_do(tmp_path):
     out = tmp_path / "step.md"
     training_step.main([*OPTIONS, "--sizes", "128", "--seed", "3", "--out", str(out)])
@@ -70,6 +72,12 @@ def test_every_figure_is_there_and_those_that_follow_from_others_do(tmp_path):
     own, twin, ratio = map(number, rows["a whole training step"])
     assert own == pytest.approx(whole, abs=0.006) and ratio == pytest.approx(twin / own, rel=0.02)
     assert rows["one view of 16 x 12, after 3 steps"][1] == "other size"
+
+
+def test_steps_that_cannot_be_timed_are_refused():
+    for options in (["--warm-up", "0"], ["--warm-up", "20", "--render-steps", "10"], ["--render-steps", "3000"]):
+        with pytest.raises(UserError, match="expected 1 <= --warm-up"):
+            training_step.main(options)
 
 
 def test_the_bar_of_rendering_is_for_its_size_alone():
