@@ -40,7 +40,9 @@ class Workload:
     plan: SamplingPlan
     p_world: Tensor
     density: Tensor
+    edges: Tensor
     deltas: Tensor
+    weights: Tensor
     table: Tensor
     levels: GridLevels
     pull_features: Tensor
@@ -81,12 +83,15 @@ def make_workload(rays: int, seed: int, device: torch.device) -> Workload:
     middles = (edges[:, 1:] + edges[:, :-1]) / 2
     p_world = moved[0][:, None] + middles[..., None] * moved[1][:, None]
     points = rays * plan.samples
+    density, deltas = torch.where(p_world.norm(dim=-1) < 0.5, 50.0, 0.0), edges.diff(dim=-1).contiguous()
     return Workload(
         *moved,
         plan,
         p_world.reshape(-1, 3),
-        torch.where(p_world.norm(dim=-1) < 0.5, 50.0, 0.0),
-        edges.diff(dim=-1).contiguous(),
+        density,
+        edges,
+        deltas,
+        kernels_for("torch", device).composite_weights(density, deltas),
         table.to(device),
         levels,
         torch.randn(points, radiance.levels * radiance.channels, generator=generator).to(device),
@@ -111,6 +116,10 @@ def time_kernels(kernels: Kernels, work: Workload, repeats: int) -> list[Timed]:
         edges = kernels.place_samples(work.origins, work.directions, work.jitter, work.density_grid, work.plan)
         return spacing(edges, work.plan.unbounded)
 
+    def resample() -> Tensor:
+        # From the reference's edges and weights in every backend, so that the results can be compared.
+        return spacing(kernels.resample(work.edges, work.weights, work.jitter, work.plan), work.plan.unbounded)
+
     grid = work.density_grid.clone()
 
     def update() -> Tensor:
@@ -125,6 +134,7 @@ def time_kernels(kernels: Kernels, work: Workload, repeats: int) -> list[Timed]:
             work.pull_features,
         ),
         timed("place_samples", place),
+        timed("resample", resample),
         *forward_and_backward(
             "composite_weights",
             lambda density: kernels.composite_weights(density, work.deltas),

@@ -19,7 +19,7 @@ def test_the_benchmark_writes_every_kernel_of_every_backend(tmp_path):
     assert "- seed: 3" in lines
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| ")][1:]
     backends = ["torch", "numba"] if importlib.util.find_spec("numba") else ["torch"]
-    kernels = ["hash_encode, forward", "hash_encode, backward", "place_samples"]
+    kernels = ["hash_encode, forward", "hash_encode, backward", "place_samples", "resample"]
     kernels += ["composite_weights, forward", "composite_weights, backward", "update_density_grid"]
     assert [row[:2] for row in rows] == [[kernel, backend] for kernel in kernels for backend in backends]
     assert all(float(row[2]) > 0 and float(row[4]) < 1e-3 for row in rows)

@@ -40,4 +40,5 @@ def twin(request, monkeypatch) -> TritonTwin:
     # The interpreter takes half a second a program, however much it holds.
     monkeypatch.setattr(triton_hash, "_BLOCK", 256)
     monkeypatch.setattr(triton_rays, "_RAYS", 32)
+    monkeypatch.setattr(triton_rays, "_RESAMPLED", 128)
     return TritonTwin(kernels_for("triton", torch.device("cpu")), torch.device("cpu"), many=300)

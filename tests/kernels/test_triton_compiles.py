@@ -79,6 +79,10 @@ def test_placing_and_compositing_compile(compiled, rays):
     # Positions are rounded as in the reference, or points near a cell's face would fall into another cell.
     assert "div.rn" in place.assembly[0] and "fma" not in place.assembly[0]
 
+    again = compiled(triton_rays, "_resample")
+    triton_rays.resample(torch.zeros(rays, 17), torch.zeros(rays, 16), torch.zeros(rays), plan)
+    assert len(again.assembly) == 1
+
     forward, backward = compiled(triton_rays, "_weights_forward"), compiled(triton_rays, "_weights_backward")
     for samples in (1, 12):
         density = torch.zeros(rays, samples, requires_grad=True)

@@ -82,6 +82,24 @@ def test_triton_place_samples_of_the_trained_size(twin):
 
 
 @pytest.mark.parametrize("unbounded", [False, True])
+def test_triton_resample_is_the_references(twin, unbounded):
+    """Thin, empty and opaque rays; 13 intervals are no power of two. Sums differ by their order: 2^-24 a term."""
+    plan = SamplingPlan(0.05, 8.0, unbounded, bins=8, samples=13, uniform=0.05, refined=7)
+    edges = torch.rand(twin.many, 14, generator=seeded(11)).cumsum(-1) + 0.05
+    weights = torch.rand(twin.many, 13, generator=seeded(12)) ** 8 * 0.1
+    weights[:40] = 0
+    weights[40:80] = torch.nn.functional.one_hot(torch.arange(40) % 13, 13) * 0.9
+    arguments = (edges, weights, torch.rand(twin.many, generator=seeded(13)))
+    expected = reference.resample(*arguments, plan)
+    found = twin.kernels.resample(*(value.to(twin.device) for value in arguments), plan).cpu()
+    difference = (spacing(found, unbounded) - spacing(expected, unbounded)).abs()
+    lengths = spacing(edges, unbounded).diff(dim=-1).amax(-1, keepdim=True)
+    assert float((difference / lengths).max()) < 2 * 13 * 13 * 2**-24 / plan.uniform
+    assert torch.equal(found[:, [0, -1]], edges[:, [0, -1]])
+    assert twin.kernels.resample(*(value[:0].to(twin.device) for value in arguments), plan).shape == (0, 8)
+
+
+@pytest.mark.parametrize("unbounded", [False, True])
 def test_triton_update_density_grid_is_the_references(twin, unbounded):
     """Cells with many points and with none, emptied ones among them, and a decay that leaves nothing."""
     expected = torch.rand(8, 8, 8, generator=seeded(8))

@@ -87,6 +87,23 @@ def test_place_samples_twins(unbounded, peak):
 
 
 @pytest.mark.parametrize("unbounded", [False, True])
+@pytest.mark.parametrize("uniform", [0.05, 0.5])
+def test_resample_twins(unbounded, uniform):
+    """Thin, empty and opaque rays; a cumulated mass in another order of summing moves edges by 2^-24 a term."""
+    plan = SamplingPlan(0.05, 8.0, unbounded, bins=8, samples=16, uniform=uniform, refined=12)
+    edges = torch.rand(300, 17, generator=seeded(11)).cumsum(-1) + 0.05
+    weights = torch.rand(300, 16, generator=seeded(12)) ** 8 * 0.1
+    weights[:40] = 0
+    weights[40:80] = torch.nn.functional.one_hot(torch.arange(40) % 16, 16) * 0.9
+    arguments = (edges, weights, torch.rand(300, generator=seeded(13)), plan)
+    expected, found = reference.resample(*arguments), numba_rays.resample(*arguments)
+    difference = (spacing(found, unbounded) - spacing(expected, unbounded)).abs()
+    lengths = spacing(edges, unbounded).diff(dim=-1).amax(-1, keepdim=True)
+    assert float((difference / lengths).max()) < 2 * 16 * 16 * 2**-24 / uniform
+    assert torch.equal(found[:, [0, -1]], edges[:, [0, -1]])
+
+
+@pytest.mark.parametrize("unbounded", [False, True])
 def test_update_density_grid_twins(unbounded):
     expected = torch.rand(8, 8, 8, generator=seeded(8))
     expected[2] = 0

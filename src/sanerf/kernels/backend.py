@@ -26,6 +26,7 @@ class Kernels:
     name: str
     hash_encode: Callable[..., Tensor]
     place_samples: Callable[..., Tensor]
+    resample: Callable[..., Tensor]
     composite_weights: Callable[..., Tensor]
     update_density_grid: Callable[..., None]
 
@@ -62,6 +63,7 @@ def _torch(device: torch.device) -> Kernels:
         "torch",
         reference.hash_encode,
         reference.place_samples,
+        reference.resample,
         reference.composite_weights,
         reference.update_density_grid,
     )
@@ -78,6 +80,7 @@ def _numba(device: torch.device) -> Kernels:
         "numba",
         numba_hash.hash_encode,
         numba_rays.place_samples,
+        numba_rays.resample,
         numba_rays.composite_weights,
         numba_rays.update_density_grid,
     )
@@ -104,6 +107,7 @@ def _triton(device: torch.device) -> Kernels:
         "triton",
         triton_hash.hash_encode,
         triton_rays.place_samples,
+        triton_rays.resample,
         triton_rays.composite_weights,
         triton_rays.update_density_grid,
     )

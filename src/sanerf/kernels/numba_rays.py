@@ -126,6 +126,57 @@ def place_samples(
     return out
 
 
+@njit(inline="always")
+@no_type_check
+def _spacing(distance, unbounded):
+    """`contraction.spacing`."""
+    if not unbounded:
+        return distance
+    return distance / 2 if distance < 1 else 1 - 0.5 / distance
+
+
+@njit(parallel=True, fastmath=True, cache=True)
+@no_type_check
+def _resample(edges, weights, jitter, uniform, unbounded, out):
+    rays, bins, parts = weights.shape[0], weights.shape[1], out.shape[1] - 1
+    for chunk in prange((rays + _CHUNK - 1) // _CHUNK):
+        padded = np.zeros(bins + 2, np.float32)
+        for ray in range(chunk * _CHUNK, min(rays, (chunk + 1) * _CHUNK)):
+            for b in range(bins):
+                padded[b + 1] = weights[ray, b]
+            total = 0.0
+            for b in range(bins):
+                total += max(padded[b], padded[b + 1], padded[b + 2])
+            scale = (1 - uniform) / total if total > 1e-8 else 0.0
+            flat = uniform / bins if total > 1e-8 else 1.0 / bins
+            out[ray, 0], out[ray, parts] = edges[ray, 0], edges[ray, bins]
+            b, below = 0, 0.0
+            mass = scale * max(padded[0], padded[1], padded[2]) + flat
+            low, high = _spacing(edges[ray, 0], unbounded), _spacing(edges[ray, 1], unbounded)
+            for k in range(1, parts):
+                target = (k + jitter[ray] - 0.5) / parts
+                while below + mass <= target and b < bins - 1:
+                    below += mass
+                    b += 1
+                    mass = scale * max(padded[b], padded[b + 1], padded[b + 2]) + flat
+                    low, high = high, _spacing(edges[ray, b + 1], unbounded)
+                inside = min((target - below) / max(mass, 1e-12), 1.0)
+                out[ray, k] = _distance(inside, low, high, low, high, unbounded)
+
+
+def resample(
+    edges: Float[Tensor, "rays edges"],
+    weights: Float[Tensor, "rays samples"],
+    jitter: Float[Tensor, "rays"],
+    plan: SamplingPlan,
+) -> Float[Tensor, "rays refined_edges"]:
+    """See `reference.resample`."""
+    out = torch.empty(edges.shape[0], plan.refined + 1)
+    arrays = [value.contiguous().numpy() for value in (edges, weights, jitter)]
+    _resample(*arrays, plan.uniform, plan.unbounded, out.numpy())
+    return out
+
+
 @njit(parallel=True, fastmath=True, cache=True)
 @no_type_check
 def _weights_forward(density, deltas, out):

@@ -2,6 +2,7 @@
 
 hash_encode           multi-resolution hash grid (Mueller et al. 2022, section 3)
 place_samples         where along each ray to look, by a coarse density grid
+resample              where to look again, by what the field said there (NeRF, section 5.2)
 composite_weights     T_k alpha_k of Eq. 1
 update_density_grid   what the samples saw, kept for the next rays
 
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sanerf.geometry.contraction import contract, distance_from_spacing
+from sanerf.geometry.contraction import contract, distance_from_spacing, spacing, unspace
 from sanerf.shapes import Float, Int64
 
 PRIMES = (1, 2654435761, 805459861)
@@ -36,7 +37,7 @@ class SamplingPlan:
 
     Distances run over [near, far] in the spacing of `contraction.spacing_from_distance` (`unbounded`) or linearly.
     `bins` coarse intervals look at the density grid; `samples` fine intervals are placed by what they say.
-    `refined` intervals are then placed by what the field says in those (`sanerf.render.resampling`); only they count.
+    `refined` intervals are then placed by what the field says in those (`resample`); only they count.
     `opacity_cap` bounds the opacity that one coarse interval may claim, since a cell's density says only that there is
     something in it, not where; `uniform` is the share of samples spread evenly, so that nothing stays unseen.
     """
@@ -113,22 +114,56 @@ def place_samples(
     optical = (density * delta).clamp(max=-torch.log(torch.tensor(1 - plan.opacity_cap)).item())
     weights = composite_weights(density=optical, deltas=torch.ones_like(optical))
 
-    padded = torch.nn.functional.pad(weights, (1, 1))
-    widened = torch.maximum(torch.maximum(padded[:, :-2], padded[:, 2:]), weights)
-    total = widened.sum(-1, keepdim=True)
-    mass = (1 - plan.uniform) * widened / total.clamp(min=1e-8) + plan.uniform / plan.bins
-    mass = torch.where(total > 1e-8, mass, torch.full_like(mass, 1 / plan.bins))
-    cdf = torch.nn.functional.pad(mass.cumsum(-1), (1, 0))
-    cdf = cdf / cdf[:, -1:]
-
-    inner = torch.arange(1, plan.samples, device=origins.device, dtype=origins.dtype)
-    targets = ((inner[None] + jitter[:, None] - 0.5) / plan.samples).contiguous()
-    right = torch.searchsorted(cdf, targets, right=True).clamp(1, plan.bins)
-    below, above = cdf.gather(1, right - 1), cdf.gather(1, right)
-    fraction = (right - 1 + (targets - below) / (above - below).clamp(min=1e-12)) / plan.bins
+    interval, inside = _quantiles(weights, jitter, plan.samples, plan.uniform)
+    fraction = (interval + inside) / plan.bins
     ends = fraction.new_tensor([0.0, 1.0]).expand(len(origins), 2)
     fraction = torch.cat([ends[:, :1], fraction, ends[:, 1:]], dim=-1)
     return distance_from_spacing(fraction, plan.near, plan.far, plan.unbounded)
+
+
+def resample(
+    edges: Float[Tensor, "rays edges"],
+    weights: Float[Tensor, "rays samples"],
+    jitter: Float[Tensor, "rays"],
+    plan: SamplingPlan,
+) -> Float[Tensor, "rays refined_edges"]:
+    """Edges of `plan.refined` intervals from the first to the last of `edges`, dense where `weights` are.
+
+    The density grid's cells are ten pixels wide or more. Samples spread over a cell blur textures by their parallax, so
+    the field itself is asked where in the cell the surface lies, before the samples that count are taken.
+
+    Weights are widened and mixed as in `place_samples`; inside an interval the mass is even in `spacing`. `jitter` in
+    [0, 1) moves the inner edges by up to half a refined interval; 0.5 leaves them.
+    """
+    interval, inside = _quantiles(weights, jitter, plan.refined, plan.uniform)
+    spaced = spacing(edges, plan.unbounded)
+    low, high = spaced.gather(1, interval), spaced.gather(1, interval + 1)
+    refined = unspace(low + inside * (high - low), plan.unbounded)
+    return torch.cat([edges[:, :1], refined, edges[:, -1:]], dim=-1)
+
+
+def _quantiles(
+    weights: Float[Tensor, "rays bins"], jitter: Float[Tensor, "rays"], parts: int, uniform: float
+) -> tuple[Int64[Tensor, "rays inner"], Float[Tensor, "rays inner"]]:
+    """The intervals, and the places 0..1 in them, that divide each ray's mass into `parts` equal ones.
+
+    The mass is the weights widened to their neighbours, for a surface may lie anywhere between two samples, mixed with
+    a share of `uniform` spread evenly over the intervals. `jitter` moves the places, by up to half a part.
+    """
+    bins = weights.shape[1]
+    padded = torch.nn.functional.pad(weights, (1, 1))
+    widened = torch.maximum(torch.maximum(padded[:, :-2], padded[:, 2:]), weights)
+    total = widened.sum(-1, keepdim=True)
+    mass = (1 - uniform) * widened / total.clamp(min=1e-8) + uniform / bins
+    mass = torch.where(total > 1e-8, mass, torch.full_like(mass, 1 / bins))
+    cdf = torch.nn.functional.pad(mass.cumsum(-1), (1, 0))
+    cdf = cdf / cdf[:, -1:]
+
+    inner = torch.arange(1, parts, device=weights.device, dtype=weights.dtype)
+    targets = ((inner[None] + jitter[:, None] - 0.5) / parts).contiguous()
+    right = torch.searchsorted(cdf, targets, right=True).clamp(1, bins)
+    below, above = cdf.gather(1, right - 1), cdf.gather(1, right)
+    return right - 1, ((targets - below) / (above - below).clamp(min=1e-12)).clamp(0, 1)
 
 
 def composite_weights(

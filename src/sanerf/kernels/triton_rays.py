@@ -24,6 +24,8 @@ from sanerf.shapes import Float
 
 _RAYS = 2
 """Rays a program of one warp places samples on."""
+_RESAMPLED = 16
+"""Rays a program of one warp resamples."""
 _VALUES = 512
 """Samples a program composites."""
 _POINTS = 256
@@ -75,6 +77,28 @@ def _distance(fraction, near, far, low, high, unbounded: tl.constexpr):
 
 @triton.jit
 @no_type_check
+def _cumulated(widened, used, uniform, bins):
+    """The share of a ray's mass up to the end of each interval; see `reference._quantiles`."""
+    total = tl.sum(widened, axis=1, keep_dims=True)
+    mass = (1 - uniform) * widened / tl.maximum(total, 1e-8) + uniform / bins
+    mass = tl.where(used, tl.where(total > 1e-8, mass, 1.0 / bins), 0.0)
+    cdf = tl.cumsum(mass, axis=1)
+    return cdf / tl.max(cdf, axis=1, keep_dims=True)
+
+
+@triton.jit
+@no_type_check
+def _quantile(cdf, used, target, bins):
+    """The interval where a ray's cumulated mass reaches `target`, and where in it, 0..1."""
+    passed = used & (cdf <= target)
+    index = tl.minimum(tl.sum(passed.to(tl.int32), axis=1, keep_dims=True), bins - 1)
+    low_end = tl.max(tl.where(passed, cdf, 0.0), axis=1, keep_dims=True)
+    high_end = tl.min(tl.where(used & (cdf > target), cdf, 1.0), axis=1, keep_dims=True)
+    return index, tl.minimum((target - low_end) / tl.maximum(high_end - low_end, 1e-12), 1.0)
+
+
+@triton.jit
+@no_type_check
 def _place(
     origins,
     directions,
@@ -111,22 +135,12 @@ def _place(
     left = tl.exp(before - in_front) * (1 - tl.exp(-before))
     right = tl.exp(-through) * (1 - tl.exp(-after))
     widened = tl.where(used, tl.maximum(tl.maximum(left, right), weight), 0.0)
-    total = tl.sum(widened, axis=1, keep_dims=True)
-    mass = (1 - uniform) * widened / tl.maximum(total, 1e-8) + uniform / bins
-    mass = tl.where(used, tl.where(total > 1e-8, mass, 1.0 / bins), 0.0)
-    cdf = tl.cumsum(mass, axis=1)
-    cdf = cdf / tl.max(cdf, axis=1, keep_dims=True)
-
+    cdf = _cumulated(widened, used, uniform, bins)
     tl.store(out + ray * (samples + 1), tl.load(coarse), mask=of_ray)
     tl.store(out + ray * (samples + 1) + samples, tl.load(coarse + bins), mask=of_ray)
     shift = tl.load(jitter + ray, mask=of_ray, other=0.5) - 0.5
     for k in range(1, samples):
-        target = (k + shift) / samples
-        passed = used & (cdf <= target)
-        index = tl.minimum(tl.sum(passed.to(tl.int32), axis=1, keep_dims=True), bins - 1)
-        low_end = tl.max(tl.where(passed, cdf, 0.0), axis=1, keep_dims=True)
-        high_end = tl.min(tl.where(used & (cdf > target), cdf, 1.0), axis=1, keep_dims=True)
-        inside = tl.minimum((target - low_end) / tl.maximum(high_end - low_end, 1e-12), 1.0)
+        index, inside = _quantile(cdf, used, (k + shift) / samples, bins)
         distance = _distance((index + inside) / bins, near, far, low, high, unbounded)
         tl.store(out + ray * (samples + 1) + k, distance, mask=of_ray)
 
@@ -171,6 +185,77 @@ def place_samples(
             _RAYS,
             num_warps=1,
             enable_fp_fusion=False,
+        )
+    return out
+
+
+@triton.jit
+@no_type_check
+def _spacing(distance, unbounded: tl.constexpr):
+    """`contraction.spacing`."""
+    if not unbounded:
+        return distance
+    else:
+        return tl.where(distance < 1, distance / 2, 1 - 0.5 / tl.maximum(distance, 1e-6))
+
+
+@triton.jit
+@no_type_check
+def _resample(
+    edges,
+    weights,
+    jitter,
+    out,
+    rays,
+    bins,
+    uniform,
+    parts: tl.constexpr,
+    unbounded: tl.constexpr,
+    width: tl.constexpr,
+    block: tl.constexpr,
+):
+    ray = (tl.program_id(0) * block + tl.arange(0, block))[:, None]
+    of_ray = ray < rays
+    b = tl.arange(0, width)[None, :]
+    at, used = weights + ray * bins + b, of_ray & (b < bins)
+    left = tl.load(at - 1, mask=used & (b > 0), other=0.0)
+    right = tl.load(at + 1, mask=used & (b < bins - 1), other=0.0)
+    widened = tl.maximum(tl.maximum(left, right), tl.load(at, mask=used, other=0.0))
+    cdf = _cumulated(widened, used, uniform, bins)
+    edge, refined = edges + ray * (bins + 1), out + ray * (parts + 1)
+    tl.store(refined, tl.load(edge, mask=of_ray), mask=of_ray)
+    tl.store(refined + parts, tl.load(edge + bins, mask=of_ray), mask=of_ray)
+    shift = tl.load(jitter + ray, mask=of_ray, other=0.5) - 0.5
+    for k in range(1, parts):
+        index, inside = _quantile(cdf, used, (k + shift) / parts, bins)
+        low = _spacing(tl.load(edge + index, mask=of_ray, other=0.0), unbounded)
+        high = _spacing(tl.load(edge + index + 1, mask=of_ray, other=0.0), unbounded)
+        tl.store(refined + k, _distance(inside, low, high, low, high, unbounded), mask=of_ray)
+
+
+def resample(
+    edges: Float[Tensor, "rays edges"],
+    weights: Float[Tensor, "rays samples"],
+    jitter: Float[Tensor, "rays"],
+    plan: SamplingPlan,
+) -> Float[Tensor, "rays refined_edges"]:
+    """See `reference.resample`."""
+    rays, bins = weights.shape
+    out = edges.new_empty(rays, plan.refined + 1)
+    if rays:
+        _resample[(triton.cdiv(rays, _RESAMPLED),)](
+            edges.contiguous(),
+            weights.contiguous(),
+            jitter.contiguous(),
+            out,
+            rays,
+            bins,
+            float(plan.uniform),
+            plan.refined,
+            plan.unbounded,
+            triton.next_power_of_2(bins),
+            _RESAMPLED,
+            num_warps=1,
         )
     return out
 

@@ -9,7 +9,6 @@ from sanerf.fields.protocol import Field
 from sanerf.geometry.cameras import Rays
 from sanerf.kernels.backend import Kernels
 from sanerf.kernels.reference import SamplingPlan
-from sanerf.render.resampling import resample
 from sanerf.shapes import Float, Int64
 
 
@@ -84,7 +83,8 @@ def sample_rays(
     with torch.no_grad():
         p_world, density, _ = _density_between(field, edges, rays, plan)
         first = FirstLook(edges, p_world, density)
-        edges = resample(edges, kernels.composite_weights(density, edges.diff(dim=-1)), _jitter(rays, generator), plan)
+        weights = kernels.composite_weights(density, edges.diff(dim=-1))
+        edges = kernels.resample(edges, weights, _jitter(rays, generator), plan)
     p_world, density, geometry = _density_between(field, edges, rays, plan)
     weights = kernels.composite_weights(density, edges.diff(dim=-1))
     return RaySamples(edges, p_world, weights, density, geometry, first)

@@ -5,8 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sanerf.kernels.reference import SamplingPlan
-from sanerf.render.resampling import resample
+from sanerf.kernels.reference import SamplingPlan, resample
 
 HALF = torch.tensor([0.5])
 
