@@ -110,7 +110,8 @@ def own_device(device: torch.device) -> torch.device:
 def joined(device: torch.device) -> Iterator[Ranks]:
     """Within, the processes that torchrun started are one group; `ALONE` without torchrun or with one process.
 
-    Numbers for the CPU go through gloo, those on CUDA devices through nccl.
+    Numbers for the CPU go through gloo, those on CUDA devices through nccl. Once in a process's life: torch would wait
+    for the first group's connections else.
     """
     if _processes() == 1:
         yield ALONE
