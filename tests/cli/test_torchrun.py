@@ -4,17 +4,20 @@ import json
 import math
 import os
 import re
+import signal
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import torch
-from command_process import Ended, files
+from command_process import Ended, assert_refused, files
 from command_stage import Stage
 from safetensors.torch import load_file
-from two_processes import CPU, INTERRUPTED_AFTER, SHORT, WHOLE, fresh
+from two_processes import CPU, INTERRUPTED_AFTER, SHORT, command_of_whole, fresh
 
+from sanerf.cli import torchrun as torchrun_module
 from sanerf.evaluation.run_evaluation import evaluate_run
 from sanerf.kernels.backend import kernels_for
 from sanerf.run.folder import load_renderer, open_run
@@ -24,7 +27,7 @@ from sanerf.run.training import load_checkpoint
 HERE = Path(__file__).parent
 STEPS = SHORT.training.steps
 
-# Writes a checkpoint after each step and kills the second process in the middle of its third.
+# Writes a checkpoint after each step and kills the second process before its second.
 KILLED = """
 import itertools, os, signal, types
 from sanerf.cli.main import main
@@ -32,7 +35,7 @@ from sanerf.run import training
 training.time = types.SimpleNamespace(monotonic=itertools.count(0.0, 31.0).__next__)
 whole_step, calls = training.training_step, itertools.count(1)
 def killed_step(*arguments):
-    if next(calls) == 3 and os.environ["RANK"] == "1":
+    if next(calls) == 2 and os.environ["RANK"] == "1":
         os.kill(os.getpid(), signal.SIGKILL)
     return whole_step(*arguments)
 training.training_step = killed_step
@@ -52,13 +55,30 @@ def torchrun(*arguments: object) -> Ended:
     return Ended(done.returncode, done.stdout, done.stderr)
 
 
+@dataclass(frozen=True)
+class Launches:
+    """What `KILLED` left, and then `two_processes.py`."""
+
+    out: Path
+    killed: Ended
+    left_by_killed: list[str]
+    ended: Ended
+
+
 @pytest.fixture(scope="module")
-def out(stage: Stage, tmp_path_factory) -> Path:
-    """What `two_processes.py` leaves."""
+def launches(stage: Stage, tmp_path_factory) -> Launches:
     out = tmp_path_factory.mktemp("two processes")
+    (out / "killed.py").write_text(KILLED)
+    killed = torchrun(out / "killed.py", *command_of_whole(stage.scene, out / "killed"))
+    left_by_killed = files(out / "killed")
     ended = torchrun(HERE / "two_processes.py", stage.scene, out)
     assert ended.code == 0, ended.err
-    return out
+    return Launches(out, killed, left_by_killed, ended)
+
+
+@pytest.fixture(scope="module")
+def out(launches) -> Path:
+    return launches.out
 
 
 @pytest.fixture(scope="module")
@@ -135,24 +155,18 @@ def test_two_processes_come_as_far_as_one(stage, out):
     assert files(out / "run") == ["radiance.safetensors", "run.json", "train.jsonl"]
 
 
-def test_a_training_whose_second_process_is_killed_ends_bit_for_bit_like_another(stage, out, tmp_path):
-    """The other is the one of `two_processes.py`."""
-    whole, out = out / "whole", tmp_path / "out"
-    command = ["train", stage.scene, "--out", out, "--steps", WHOLE.training.steps, "--seed", WHOLE.seed, "--downscale",
-               WHOLE.downscale, "--json"]  # fmt: skip
-    (tmp_path / "killed.py").write_text(KILLED)
-    killed = torchrun(tmp_path / "killed.py", *command)
+def test_a_training_whose_second_process_is_killed_goes_on_and_ends_bit_for_bit_like_another(launches):
+    killed, ended, out = launches.killed, launches.ended, launches.out
     assert killed.code != 0 and killed.out == ""
     said = re.findall("^sanerf: .*", killed.err, re.MULTILINE)
     assert len(said) == 1 and re.search("another of the processes .* has ended|interrupted", said[0]), killed.err
-    assert files(out) == ["checkpoint.safetensors", "run.json"]
+    assert launches.left_by_killed == ["checkpoint.safetensors", "run.json"]
 
-    ended = torchrun("-m", "sanerf", *command)
-    assert ended.code == 0, ended.err
-    assert [json.loads(line)["run"] for line in ended.out.splitlines()] == [str(out)]  # from the first process alone
-    assert ended.err.count("train 4/4") == 1
-    assert files(out) == files(whole) == ["radiance.safetensors", "run.json", "train.jsonl"]
-    resumed, expected = load_file(out / "radiance.safetensors"), load_file(whole / "radiance.safetensors")
+    # Of the second sitting the first process alone speaks.
+    assert [json.loads(line)["run"] for line in ended.out.splitlines()] == [str(out / "killed")]
+    assert ended.err.count("train 3/3") == 1 and "train 1/3" not in ended.err
+    assert files(out / "killed") == files(out / "whole") == ["radiance.safetensors", "run.json", "train.jsonl"]
+    resumed, expected = (load_file(out / name / "radiance.safetensors") for name in ("killed", "whole"))
     assert resumed.keys() == expected.keys()
     assert all(torch.equal(resumed[name], expected[name]) for name in resumed)
 
@@ -163,3 +177,34 @@ def test_bad_input_is_said_once_and_the_first_process_ends_with_2(tmp_path):
     assert re.findall("^sanerf: .*", ended.err, re.MULTILINE) == ["sanerf: --steps should be at least 1, not 0"]
     root_cause = ended.err.split("Root Cause")[1]
     assert re.search(r"rank\s*: 0 ", root_cause) and re.search(r"exitcode\s*: 2 ", root_cause), ended.err
+
+
+@pytest.fixture
+def second_of_two(monkeypatch):
+    """The environment that torchrun makes for the second of two processes, as far as the command line looks."""
+    for name, value in {"TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": "2", "RANK": "1"}.items():
+        monkeypatch.setenv(name, value)
+
+
+REFUSED = [("train", "nowhere", "--out", "nowhere", "--steps", 0), ("train", "--no-such-option")]
+
+
+@pytest.mark.parametrize("arguments", REFUSED, ids=["value", "unknown"])
+def test_another_process_waits_to_be_ended_and_says_nothing(sanerf, monkeypatch, second_of_two, arguments):
+    def ended(seconds: float) -> None:
+        assert seconds >= 5  # to torchrun's tenth of a second
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(torchrun_module.time, "sleep", ended)
+    assert sanerf(*arguments) == Ended(2, "", "")
+
+
+def test_another_process_speaks_for_itself_if_nothing_ends_it(sanerf, monkeypatch, second_of_two):
+    monkeypatch.setattr(torchrun_module.time, "sleep", lambda seconds: None)
+    assert sanerf(*REFUSED[0]) == Ended(2, "", "sanerf: --steps should be at least 1, not 0\n")
+
+
+def test_torchrun_is_refused_where_processes_would_do_the_same_work_twice(sanerf, monkeypatch, second_of_two, tmp_path):
+    monkeypatch.setenv("RANK", "0")
+    ended = sanerf("evaluate", tmp_path)
+    assert_refused(ended, "torchrun is for `sanerf train` alone; call this command without it")

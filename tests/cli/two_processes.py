@@ -1,6 +1,7 @@
 """What both processes of torchrun do in `test_torchrun.py`: `torchrun ... two_processes.py SCENE OUT`.
 
-Each leaves what it found in OUT/RANK.safetensors; the test compares. The folders OUT/run and OUT/whole are trained on the way.
+Each leaves what it found in OUT/RANK.safetensors; the test compares. The run folders OUT/run and OUT/whole are trained,
+and OUT/killed, which a command began, goes on to its end by the same command.
 """
 
 import itertools
@@ -13,6 +14,7 @@ import torch
 from command_stage import CONFIG
 from safetensors.torch import save_file
 
+from sanerf.cli.main import main as sanerf
 from sanerf.data.load import load_scene
 from sanerf.data.pixels import PixelBank, load_bank
 from sanerf.kernels.backend import kernels_for
@@ -25,7 +27,7 @@ from sanerf.run.training import TrainingState, load_checkpoint, sampling_plan, s
 CPU = torch.device("cpu")
 SHORT = replace(CONFIG, training=replace(CONFIG.training, steps=8, rays=64, exposure_delay=2))
 INTERRUPTED_AFTER = 3
-WHOLE = RunConfig(seed=3, downscale=2, training=TrainingConfig(steps=4))
+WHOLE = RunConfig(seed=3, downscale=2, training=TrainingConfig(steps=3))
 VIEWS = 8
 
 
@@ -107,11 +109,23 @@ def short_trainings(bank: PixelBank, ranks: Ranks, out: Path) -> dict[str, torch
     return found
 
 
+def command_of_whole(scene: Path, out: Path) -> list[str]:
+    """The arguments that train like `WHOLE`."""
+    numbers = {"--seed": WHOLE.seed, "--downscale": WHOLE.downscale, "--steps": WHOLE.training.steps}
+    options = [word for name, number in numbers.items() for word in (name, str(number))]
+    return ["train", str(scene), "--out", str(out), *options, "--json"]
+
+
 def main() -> None:
     scene, out = load_scene(Path(sys.argv[1])), Path(sys.argv[2])
     bank = load_bank(scene, scene.train, 1, seed=0)
     pixels = torch.randint(len(bank), (64,), generator=torch.Generator().manual_seed(1))
     with joined(CPU) as ranks:
+        sys.argv = ["sanerf", *command_of_whole(scene.root, out / "killed")]
+        try:
+            sanerf()
+        except SystemExit as ended:
+            assert ended.code == 0, ended.code
         found = {f"collectives.{name}": value for name, value in collectives(ranks).items()}
         halves = one_step(bank, ranks, pixels.chunk(2)[ranks.rank])
         found |= {f"halves.{name}": value for name, value in halves.items()}

@@ -32,18 +32,18 @@ class Train(CommonOptions):
     """the kernels' implementation"""
 
     def run(self) -> None:
-        from sanerf.data.load import load_scene
-        from sanerf.kernels.backend import kernels_for
-        from sanerf.run.config import RunConfig
-        from sanerf.run.parallel import joined, own_device
-        from sanerf.run.train_run import train_run
-
         if self.steps is not None and self.steps < 1:
             raise UserError(f"--steps should be at least 1, not {self.steps}")
         if self.minutes is not None and not self.minutes > 0:
             raise UserError(f"--minutes should be more than 0, not {self.minutes}")
         if self.downscale < 1:
             raise UserError(f"--downscale should be at least 1, not {self.downscale}")
+        from sanerf.data.load import load_scene
+        from sanerf.kernels.backend import kernels_for
+        from sanerf.run.config import RunConfig
+        from sanerf.run.parallel import joined, own_device
+        from sanerf.run.train_run import train_run
+
         device = own_device(open_device(self))
         config = RunConfig(seed=self.seed, downscale=self.downscale)
         if self.steps is not None or self.minutes is not None:

@@ -110,9 +110,12 @@ def own_device(device: torch.device) -> torch.device:
 def joined(device: torch.device) -> Iterator[Ranks]:
     """Within, the processes that torchrun started are one group; `ALONE` without torchrun or with one process.
 
-    Numbers for the CPU go through gloo, those on CUDA devices through nccl. Once in a process's life: torch would wait
-    for the first group's connections else.
+    Numbers for the CPU go through gloo, those on CUDA devices through nccl. A group that torch has already is taken,
+    and left; a process cannot make a second one, which would look for the first one's connections.
     """
+    if dist.is_initialized():
+        yield Ranks(dist.get_rank(), dist.get_world_size())
+        return
     if _processes() == 1:
         yield ALONE
         return

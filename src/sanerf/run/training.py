@@ -166,7 +166,9 @@ def train(
                 state.step += 1
                 now = time.monotonic()
                 told = [error, now - began, now - saved > config.checkpoint_seconds, interrupted()]
-                errors, clocks, checkpoints_due, interrupts = state.ranks.gather(torch.tensor([told], dtype=torch.float64)).T
+                errors, clocks, checkpoints_due, interrupts = state.ranks.gather(
+                    torch.tensor([told], dtype=torch.float64)
+                ).T
                 error, state.seconds = errors.mean().item(), clocks[0].item()
                 if on_step is not None and state.ranks.first:
                     steps = max(state.step, round(state.step / _progress(state, config, minutes)))
