@@ -7,7 +7,7 @@ torchrun would end the first unheard, so the others wait for their end.
 import os
 import time
 
-SECONDS_TO_WAIT = 10.0
+SECONDS_TO_WAIT = 30.0
 """For the first process, which does the same as its siblings, to end too; torchrun looks ten times a second."""
 
 
