@@ -26,6 +26,7 @@ from sanerf.run.training import load_checkpoint
 
 HERE = Path(__file__).parent
 STEPS = SHORT.training.steps
+pytestmark = pytest.mark.timeout(900)  # five processes import torch and compile: some 25 s on two idle cores
 
 # Writes a checkpoint after each step and kills the second process before its second.
 KILLED = """
