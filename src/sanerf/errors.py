@@ -1,4 +1,4 @@
-"""The errors a user can cause, each one sentence that says what was expected, what came and what to do."""
+"""The errors a user can cause or meet, each one sentence that says what was expected, what came and what to do."""
 
 
 class UserError(ValueError):
@@ -13,6 +13,16 @@ class MissingExtraError(UserError):
 
     def __init__(self, package: str, extra: str):
         super().__init__(f"this needs {package}, which is not installed: pip install 'sanerf[{extra}]'")
+
+
+class ProcessLostError(RuntimeError):
+    """Another process of a parallel training has ended. The command line exits with 1."""
+
+    def __init__(self):
+        super().__init__(
+            "another of the processes that train together has ended; what it said tells why, and the same command goes "
+            "on from the last checkpoint"
+        )
 
 
 def on_one_line(error: Exception) -> str:

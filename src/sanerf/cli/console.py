@@ -8,8 +8,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from sanerf.cli.torchrun import is_first_process
 from sanerf.errors import UserError
 
 if TYPE_CHECKING:
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class CommonOptions:
     """Options of every command."""
+
+    in_parallel: ClassVar[bool] = False
+    """whether torchrun may start the command as several processes that work together"""
 
     seed: int = 0
     """seed of every random choice"""
@@ -45,13 +49,15 @@ def peak_memory_gb() -> float:
 
 
 def say(text: str) -> None:
-    """A line for the person at the terminal, on stderr."""
-    print(text, file=sys.stderr, flush=True)
+    """A line for the person at the terminal, on stderr; of several processes from the first alone."""
+    if is_first_process():
+        print(text, file=sys.stderr, flush=True)
 
 
 def print_result(options: CommonOptions, result: dict[str, Any], lines: list[str]) -> None:
-    """The command's result on stdout: JSON with `--json`, else `lines`."""
-    print(json.dumps(result, allow_nan=False) if options.json else "\n".join(lines), flush=True)
+    """The command's result on stdout: JSON with `--json`, else `lines`; of several processes from the first alone."""
+    if is_first_process():
+        print(json.dumps(result, allow_nan=False) if options.json else "\n".join(lines), flush=True)
 
 
 class ProgressBars:
@@ -96,7 +102,8 @@ class ProgressBars:
 
 @contextmanager
 def progress_bars() -> Iterator[ProgressBars]:
-    """Progress bars on stderr, and the package's log lines above them."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    """Progress bars on stderr, and the package's log lines above them; of several processes those of the first."""
+    level = logging.INFO if is_first_process() else logging.ERROR
+    logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr)
     with ProgressBars() as bars:
         yield bars

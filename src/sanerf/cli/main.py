@@ -5,13 +5,15 @@ import os
 import signal
 import sys
 import traceback
+from contextlib import redirect_stderr, redirect_stdout
 
 # Waiting threads should spin for some microseconds, then sleep. A training step on two idle cores takes 64 ms so, 98 ms
 # where they sleep at once; beside two other programs 143 and 184 ms. (OpenMP's default spins for long: 67 ms idle, and
 # slowest of all beside others.) OpenMP reads this when torch is first imported, so it stands here.
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
-from sanerf.errors import UserError
+from sanerf.cli.torchrun import first_one_ends_us, is_first_process, process_count
+from sanerf.errors import ProcessLostError, UserError
 
 _OUT_OF_MEMORY = "out of memory; smaller pictures (a larger --downscale) need less"
 _INTERRUPTED = "interrupted; nothing is half written, and train and segment go on from what they have done"
@@ -22,9 +24,9 @@ def main() -> None:
     # Whoever asks a program to end, as a batch system does, gets the same as at Control-C: a checkpoint, a clean disk.
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
-        command = _parse()
+        command = _parse() if is_first_process() else _parse_silently()
     except KeyboardInterrupt:
-        sys.exit(_fail(_INTERRUPTED, 1))
+        sys.exit(_interrupted())
     sys.exit(run_command(command))
 
 
@@ -43,16 +45,29 @@ def _parse():
     )
 
 
+def _parse_silently():
+    with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
+        try:
+            return _parse()
+        except SystemExit:
+            first_one_ends_us()
+            raise
+
+
 def run_command(command) -> int:
     """Run a parsed command; its exit code."""
     try:
         if not 0 <= command.seed < 2**63:
             raise UserError(f"--seed should be from 0 to 2^63 - 1, not {command.seed}")
+        if process_count() > 1 and not command.in_parallel:
+            raise UserError("torchrun is for `sanerf train` alone; call this command without it")
         command.run()
     except UserError as error:
-        return _fail(str(error), 2)
+        return _fail_once(str(error), 2)
+    except ProcessLostError as error:
+        return _fail_once(str(error), 1)
     except KeyboardInterrupt:
-        return _fail(_INTERRUPTED, 1)
+        return _interrupted()
     except BrokenPipeError:
         return 1
     except OSError as error:
@@ -70,6 +85,15 @@ def run_command(command) -> int:
         traceback.print_exc()
         return _fail("this is an error in sanerf, not in what you gave it", 1)
     return 0
+
+
+def _interrupted() -> int:
+    return _fail(_INTERRUPTED, 1) if is_first_process() else 1
+
+
+def _fail_once(message: str, code: int) -> int:
+    """The same failure in all processes is said by the first."""
+    return _fail(message, code) if is_first_process() or not first_one_ends_us() else code
 
 
 def _fail(message: str, code: int) -> int:

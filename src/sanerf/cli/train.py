@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import tyro
 
@@ -13,6 +13,8 @@ from sanerf.errors import UserError
 @dataclass(frozen=True)
 class Train(CommonOptions):
     """Train the radiance field of a scene. Goes on where an interrupted call stopped."""
+
+    in_parallel: ClassVar[bool] = True
 
     scene: tyro.conf.Positional[Path] = field(kw_only=True)
     """folder of the scene, with transforms.json, poses_bounds.npy or what else docs/layouts.md lists in it"""
@@ -30,22 +32,23 @@ class Train(CommonOptions):
     """the kernels' implementation"""
 
     def run(self) -> None:
-        from sanerf.data.load import load_scene
-        from sanerf.kernels.backend import kernels_for
-        from sanerf.run.config import RunConfig
-        from sanerf.run.train_run import train_run
-
         if self.steps is not None and self.steps < 1:
             raise UserError(f"--steps should be at least 1, not {self.steps}")
         if self.minutes is not None and not self.minutes > 0:
             raise UserError(f"--minutes should be more than 0, not {self.minutes}")
         if self.downscale < 1:
             raise UserError(f"--downscale should be at least 1, not {self.downscale}")
-        device = open_device(self)
+        from sanerf.data.load import load_scene
+        from sanerf.kernels.backend import kernels_for
+        from sanerf.run.config import RunConfig
+        from sanerf.run.parallel import joined, own_device
+        from sanerf.run.train_run import train_run
+
+        device = own_device(open_device(self))
         config = RunConfig(seed=self.seed, downscale=self.downscale)
         if self.steps is not None or self.minutes is not None:
             config = replace(config, training=replace(config.training, steps=self.steps))
-        with progress_bars() as progress:
+        with joined(device) as ranks, progress_bars() as progress:
             kernels = kernels_for(self.backend, device)
             scene = load_scene(self.scene, holdout=self.holdout)
             for warning in scene.warnings:
@@ -54,7 +57,9 @@ class Train(CommonOptions):
             def on_step(step: int, steps: int, psnr: float, seconds: float) -> None:
                 progress("train", step, steps, f"PSNR {psnr:.1f} dB, {seconds:.0f} s")
 
-            run = train_run(scene, config, self.out, kernels, device, minutes=self.minutes, on_step=on_step)
+            run = train_run(
+                scene, config, self.out, kernels, device, minutes=self.minutes, on_step=on_step, ranks=ranks
+            )
         memory = peak_memory_gb()
         result = {
             "run": str(run.path),

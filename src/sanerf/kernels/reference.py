@@ -143,8 +143,8 @@ def resample(
 
 
 def _quantiles(
-    weights: Float[Tensor, "rays bins"], jitter: Float[Tensor, "rays"], parts: int, uniform: float
-) -> tuple[Int64[Tensor, "rays inner"], Float[Tensor, "rays inner"]]:
+    weights: Float[Tensor, "rays samples"], jitter: Float[Tensor, "rays"], parts: int, uniform: float
+) -> tuple[Int64[Tensor, "rays _"], Float[Tensor, "rays _"]]:
     """The intervals, and the places 0..1 in them, that divide each ray's mass into `parts` equal ones.
 
     The mass is the weights widened to their neighbours, for a surface may lie anywhere between two samples, mixed with

@@ -14,6 +14,7 @@ from sanerf.files import write_text
 from sanerf.kernels.backend import Kernels
 from sanerf.run.config import RunConfig
 from sanerf.run.folder import Run, create_run, save_radiance
+from sanerf.run.parallel import ALONE, Ranks
 from sanerf.run.training import load_checkpoint, sampling_plan, start_state, train
 
 LEAST_SIDE = 11
@@ -32,11 +33,13 @@ def train_run(
     *,
     minutes: float | None = None,
     on_step: Callable[[int, int, float, float], None] | None = None,
+    ranks: Ranks = ALONE,
 ) -> Run:
     """Train a radiance field of `scene` into the run folder `out`; nothing is done if that has been done.
 
-    `on_step(step, steps, psnr, seconds)` gets the running PSNR of the training rays. Raises UserError for pictures that
-    cannot be read and for a folder that holds another run.
+    `on_step(step, steps, psnr, seconds)` gets the running PSNR of the training rays. All `ranks` call this; the first
+    calls `on_step` and writes the folder, which all of them must see. Raises UserError for pictures that cannot be read
+    and for a folder that holds another run.
     """
     for view in scene.train:
         camera = scene.views[view].camera
@@ -46,11 +49,12 @@ def train_run(
                 f"--downscale {config.downscale} leaves too little of pictures of {size} pixels; "
                 f"at least {LEAST_SIDE} a side are needed"
             )
-    run = create_run(out, scene, config)
+    run = create_run(out, scene, config) if ranks.first else Run(out, scene, config)
+    ranks.wait_for_all()
     if run.trained:
         return run
     bank = load_bank(scene, scene.train, config.downscale, seed=config.seed).to(device)
-    state = start_state(config, kernels, device, views=len(scene.train))
+    state = start_state(config, kernels, device, views=len(scene.train), ranks=ranks)
     if run.checkpoint.exists():
         load_checkpoint(run.checkpoint, state)
     curve = _read_curve(run.curve, state.step)
@@ -67,9 +71,11 @@ def train_run(
 
     plan = sampling_plan(config, scene.near, scene.far, math.isinf(scene.far))
     train(state, bank, plan, config.training, run.checkpoint, minutes=minutes, on_step=each_step)
-    write_text(run.curve, "".join(json.dumps(line) + "\n" for line in curve))
-    save_radiance(run, state)
-    run.checkpoint.unlink(missing_ok=True)
+    if ranks.first:
+        write_text(run.curve, "".join(json.dumps(line) + "\n" for line in curve))
+        save_radiance(run, state)
+        run.checkpoint.unlink(missing_ok=True)
+    ranks.wait_for_all()
     return run
 
 

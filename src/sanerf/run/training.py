@@ -22,6 +22,7 @@ from sanerf.render.renderer import RaySamples, composite_colour, sample_rays
 from sanerf.run.config import RunConfig, TrainingConfig
 from sanerf.run.exposure import Exposure
 from sanerf.run.losses import distortion_loss
+from sanerf.run.parallel import ALONE, Ranks, derived_seed
 from sanerf.shapes import Float
 
 CHECKPOINT_VERSION = "2"
@@ -29,7 +30,10 @@ CHECKPOINT_VERSION = "2"
 
 @dataclass
 class TrainingState:
-    """What changes while training, and what a checkpoint holds."""
+    """What changes while training, and what a checkpoint holds; and the processes that share the work.
+
+    All of it is equal in all processes, save the generator: each draws rays of its own.
+    """
 
     field: RadianceField
     exposure: Exposure
@@ -38,9 +42,12 @@ class TrainingState:
     generator: torch.Generator
     step: int
     seconds: float
+    ranks: Ranks = ALONE
 
 
-def start_state(config: RunConfig, kernels: Kernels, device: torch.device, *, views: int) -> TrainingState:
+def start_state(
+    config: RunConfig, kernels: Kernels, device: torch.device, *, views: int, ranks: Ranks = ALONE
+) -> TrainingState:
     """A fresh field, from the run's seed alone, and the exposures of `views` training views."""
     generator = torch.Generator().manual_seed(config.seed)
     field = RadianceField(config.radiance, kernels, generator).to(device)
@@ -50,7 +57,8 @@ def start_state(config: RunConfig, kernels: Kernels, device: torch.device, *, vi
     side = config.sampling.grid_side
     # A little density everywhere: every ray starts by looking everywhere.
     density_grid = torch.full((side, side, side), 1.0, device=device)
-    return TrainingState(field, exposure, optimizer, density_grid, generator, step=0, seconds=0.0)
+    draws = ranks.own_draws(generator)
+    return TrainingState(field, exposure, optimizer, density_grid, draws, step=0, seconds=0.0, ranks=ranks)
 
 
 def sampling_plan(config: RunConfig, near: float, far: float, unbounded: bool) -> SamplingPlan:
@@ -83,10 +91,10 @@ def uniform_share(start: float, end: float, progress: float) -> float:
 
 
 def training_step(state: TrainingState, bank: PixelBank, plan: SamplingPlan, config: TrainingConfig) -> float:
-    """One optimisation step; the mean squared colour error of its rays."""
+    """One optimisation step; the mean squared colour error of this process's rays."""
     kernels = state.field.grid.kernels
     device = state.density_grid.device
-    pixels = bank.draw(config.rays, state.generator)
+    pixels = bank.draw(state.ranks.share(config.rays), state.generator)
     rays = bank.rays(pixels)
     target, opacity = bank.colours(pixels), bank.opacities(pixels)
 
@@ -104,12 +112,15 @@ def training_step(state: TrainingState, bank: PixelBank, plan: SamplingPlan, con
     loss = error + distortion_weight * distortion_loss(samples.edges, samples.weights, plan)
     state.optimizer.zero_grad(set_to_none=True)
     loss.backward()
+    state.ranks.average_gradients([*state.field.parameters(), *state.exposure.parameters()])
     state.optimizer.step()
     with torch.no_grad():
         first = samples.first
         assert first is not None, "training needs the first look"
         p_world = torch.cat([first.p_world.reshape(-1, 3), samples.p_world.reshape(-1, 3)])
         density = torch.cat([first.density.reshape(-1), samples.density.reshape(-1)])
+        # What all processes have seen, so that each cell fades once, as it would in one process.
+        p_world, density = state.ranks.gather(p_world), state.ranks.gather(density)
         kernels.update_density_grid(state.density_grid, p_world, density, config.grid_decay, plan.unbounded)
     return error.item()
 
@@ -138,7 +149,8 @@ def train(
 
     `on_step(step, steps, error, seconds)` is called after each step with the steps that there will be (an estimate
     where time decides), the mean squared error and the training time so far, earlier sittings included. Control-C waits
-    for the step to end, writes a checkpoint and then raises its KeyboardInterrupt.
+    for the step to end, writes a checkpoint and then raises its KeyboardInterrupt. Of several processes the first one's
+    clock counts; it alone writes and calls `on_step`, which then must not raise; Control-C in one stops all.
     """
     assert config.steps is not None or minutes is not None, "training without an end"
     began, saved = time.monotonic() - state.seconds, time.monotonic()
@@ -152,14 +164,19 @@ def train(
                 uniform = uniform_share(plan.uniform, config.final_uniform, progress)
                 error = training_step(state, bank, replace(plan, uniform=uniform), config)
                 state.step += 1
-                state.seconds = time.monotonic() - began
-                if on_step is not None:
+                now = time.monotonic()
+                told = [error, now - began, now - saved > config.checkpoint_seconds, interrupted()]
+                errors, clocks, checkpoints_due, interrupts = state.ranks.gather(
+                    torch.tensor([told], dtype=torch.float64)
+                ).T
+                error, state.seconds = errors.mean().item(), clocks[0].item()
+                if on_step is not None and state.ranks.first:
                     steps = max(state.step, round(state.step / _progress(state, config, minutes)))
                     on_step(state.step, steps, error, state.seconds)
-                if time.monotonic() - saved > config.checkpoint_seconds:
+                if checkpoints_due[0]:
                     save_checkpoint(checkpoint, state)
                     saved = time.monotonic()
-                if interrupted():
+                if interrupts.any():
                     raise KeyboardInterrupt
         except KeyboardInterrupt:
             save_checkpoint(checkpoint, state)
@@ -197,20 +214,27 @@ def _interrupt_held_back() -> Iterator[Callable[[], bool]]:
 
 
 def save_checkpoint(path: Path, state: TrainingState) -> None:
-    """Write everything that training needs to go on, whole or not at all."""
+    """Write everything that training needs to go on, whole or not at all. All processes call it, the first writes."""
+    generators = state.ranks.gather(state.generator.get_state()[None])
+    if not state.ranks.first:
+        return
     tensors = {f"field.{name}": value for name, value in state.field.state_dict().items()}
     tensors["exposure"] = state.exposure.log_gain.detach()
     for index, entries in state.optimizer.state_dict()["state"].items():
         for name, value in entries.items():
             tensors[f"optimizer.{index}.{name}"] = value
     tensors["density_grid"] = state.density_grid
-    tensors["generator"] = state.generator.get_state()
+    for rank, generator in enumerate(generators):
+        tensors[_generator_name(rank)] = generator
     metadata = {"version": CHECKPOINT_VERSION, "step": str(state.step), "seconds": repr(state.seconds)}
     write_tensors(path, tensors, metadata)
 
 
 def load_checkpoint(path: Path, state: TrainingState) -> None:
-    """Take `state` to where the checkpoint stands. UserError if it cannot be read or is of another version."""
+    """Take `state` to where the checkpoint stands. UserError if it cannot be read or is of another version.
+
+    As many processes as wrote it go on with their own random numbers, others with new ones.
+    """
     tensors, metadata = read_tensors(path, "delete it to train from the start")
     if metadata.get("version") != CHECKPOINT_VERSION:
         raise UserError(f"the checkpoint {path} is of another version of sanerf; delete it to train from the start")
@@ -230,5 +254,13 @@ def load_checkpoint(path: Path, state: TrainingState) -> None:
     groups = state.optimizer.state_dict()["param_groups"]
     state.optimizer.load_state_dict({"state": moments, "param_groups": groups})
     state.density_grid.copy_(tensors["density_grid"])
-    state.generator.set_state(tensors["generator"])
     state.step, state.seconds = int(metadata["step"]), json.loads(metadata["seconds"])
+    if sum(name.split(".")[0] == "generator" for name in tensors) == state.ranks.size:
+        state.generator.set_state(tensors[_generator_name(state.ranks.rank)])
+    else:
+        state.generator.manual_seed(derived_seed(state.generator.initial_seed(), state.step))
+
+
+def _generator_name(rank: int) -> str:
+    """Where a checkpoint has the random numbers of a process; the first one's are those of a single process."""
+    return "generator" if rank == 0 else f"generator.{rank}"
