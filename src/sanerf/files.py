@@ -1,4 +1,5 @@
-"""Writing files whole or not at all: under a temporary sibling name, flushed to the disk, then renamed; and tensors.
+"""Writing files whole or not at all: under a temporary sibling name, flushed to the disk, then renamed; and reading
+JSON and tensors, with a sentence for what is not there or damaged.
 
 A reader therefore meets the old file or the new one, never half of one, and a failure leaves nothing behind. What the
 disk or the permissions forbid becomes a `UserError` of one sentence that names the path.
@@ -101,6 +102,24 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as indented JSON. ValueError on NaN and infinity, which JSON has no words for."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The JSON object in a file of UTF-8 text; a byte order mark before it is passed over.
+
+    Raises UserError where there is no such file, where it cannot be read, and where it holds something else.
+    """
+    try:
+        content = json.loads(path.read_bytes().decode("utf-8-sig"))
+    except FileNotFoundError as error:
+        raise UserError(f"there is no file {path}") from error
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {_REASONS.get(error.errno or 0) or error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path} is not readable JSON: {on_one_line(error)}") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path} holds no JSON object; expected one in braces")
+    return content
 
 
 def write_png(

@@ -17,9 +17,9 @@ from sanerf.data.transforms_json import (
     frame_mask,
     present_frames,
     read_frames,
-    read_json,
     relative_name,
 )
+from sanerf.files import read_json
 
 
 def read_blender(root: Path) -> Capture:

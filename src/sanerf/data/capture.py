@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sanerf.data.images import picture_header
+from sanerf.data.images import is_picture, picture_header
 from sanerf.data.scene import View
 from sanerf.errors import UserError
 from sanerf.geometry.cameras import Camera, camera_rays, resized
@@ -114,6 +114,26 @@ def sorted_views(views: Sequence[View], source: Path) -> tuple[View, ...]:
         if before.name == after.name:
             raise UserError(f"{source} lists the picture {after.name} twice; keep one of the two poses")
     return tuple(ordered)
+
+
+def picture_folder(root: Path) -> tuple[Path, list[Path]]:
+    """color/ or else images/, and its pictures in order of name. Raises UserError where neither has one."""
+    for folder in (root / "color", root / "images"):
+        pictures = sorted(path for path in folder.glob("*") if is_picture(path))
+        if pictures:
+            return folder, pictures
+    raise UserError(f"{root} has camera poses but no pictures; expected them in color/ or images/")
+
+
+def left_out(names: Sequence[str], among: str, reason: str) -> tuple[str, ...]:
+    """A sentence with the first three of the pictures that a reader passes over, none where it passes over none.
+
+    `among` goes on after their number ("of 7 pictures"); `reason` says why.
+    """
+    if not names:
+        return ()
+    examples = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+    return (f"{len(names)} {among} left out, {reason}: {examples}",)
 
 
 def wide_angle_warnings(views: Sequence[View]) -> tuple[str, ...]:

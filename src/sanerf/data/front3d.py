@@ -21,8 +21,9 @@ from pathlib import Path
 
 from sanerf.data.blender import part_names, read_parts
 from sanerf.data.capture import Capture, room_box, sorted_views
-from sanerf.data.transforms_json import read_frames, read_json
+from sanerf.data.transforms_json import read_frames
 from sanerf.errors import UserError
+from sanerf.files import read_json
 
 
 def is_front3d(root: Path) -> bool:

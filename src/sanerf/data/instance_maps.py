@@ -21,9 +21,8 @@ import numpy as np
 
 from sanerf.data.images import open_picture
 from sanerf.data.scene import Scene
-from sanerf.data.transforms_json import read_json
 from sanerf.errors import MissingExtraError, UserError
-from sanerf.files import atomic_folder, write_png
+from sanerf.files import atomic_folder, read_json, write_png
 from sanerf.shapes import Int64
 
 SUFFIXES = (".png", ".npy", ".hdf5", ".h5")

@@ -19,12 +19,12 @@ from typing import Any
 
 import numpy as np
 
-from sanerf.data.capture import Capture, rigid_pose, sorted_views
+from sanerf.data.capture import Capture, picture_folder, rigid_pose, sorted_views
 from sanerf.data.images import picture_header
-from sanerf.data.panoptic_lifting import picture_folder
 from sanerf.data.scene import View
-from sanerf.data.transforms_json import CV_FROM_GL, read_json
+from sanerf.data.transforms_json import CV_FROM_GL
 from sanerf.errors import UserError
+from sanerf.files import read_json
 from sanerf.geometry.cameras import Camera
 
 TRAIN_SHARE = 0.8

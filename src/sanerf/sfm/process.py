@@ -6,15 +6,13 @@ OUT/process.json    what became of every photograph
 OUT/.process/       features and matches; kept while the work goes on, deleted when it is done
 """
 
-import json
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from sanerf.data.images import is_picture
 from sanerf.errors import UserError
-from sanerf.files import atomic_folder, write_json
+from sanerf.files import atomic_folder, read_json, write_json
 from sanerf.sfm.explain import Photo, explanation
 from sanerf.sfm.frames import gather_photos, photographs, pick_frames
 from sanerf.sfm.reconstruct import Progress, extract_and_match, load_pycolmap, reconstruct
@@ -91,7 +89,7 @@ def _take_over(out: Path, work: Path, call: dict[str, object], files: list[list[
     if out.is_dir() and any(out.iterdir()):
         if not note.exists():
             raise UserError(f"{out} is not empty; choose another --out")
-        before = _read(note)
+        before = read_json(note)
         if before["call"] != call:
             raise UserError(f"{out} holds the unfinished work of another call; delete it or choose another --out")
         if before["files"] != files:
@@ -104,14 +102,10 @@ def _pictures(source: Path, images: Path, work: Path, frames: int, progress: Pro
     """The pictures in `images` and their sharpness by name, done once."""
     note = work / "sharpness.json"
     if note.exists() and images.is_dir():
-        return _read(note)
+        return read_json(note)
     if source.is_dir():
         sharp = gather_photos(source, images, lambda done, total: progress("pictures", done, total))
     else:
         sharp = pick_frames(source, images, frames, lambda done, total: progress("pictures", done, total))
     write_json(note, sharp)
     return sharp
-
-
-def _read(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
