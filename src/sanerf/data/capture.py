@@ -4,6 +4,7 @@
 fit its picture.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -125,6 +126,12 @@ def picture_folder(root: Path) -> tuple[Path, list[Path]]:
     raise UserError(f"{root} has camera poses but no pictures; expected them in color/ or images/")
 
 
+def trailing_number(stem: str) -> int | None:
+    """The number at the end of a file's stem, by which some data sets tell their files apart."""
+    digits = re.search(r"\d+$", stem)
+    return int(digits.group()) if digits else None
+
+
 def left_out(names: Sequence[str], among: str, reason: str) -> tuple[str, ...]:
     """A sentence with the first three of the pictures that a reader passes over, none where it passes over none.
 
@@ -141,12 +148,11 @@ def wide_angle_warnings(views: Sequence[View]) -> tuple[str, ...]:
     wide, known = [], {}
     for view in views:
         camera = view.camera
-        key = (camera.width, camera.height, camera.fx, camera.fy, camera.cx, camera.cy, camera.lens)
-        if key not in known:
+        if camera.intrinsics not in known:
             x, y = float(camera.width), float(camera.height)
             corners = torch.tensor([[0, 0], [x, 0], [0, y], [x, y]], dtype=torch.float64)
-            known[key] = float(camera_rays(camera, corners).z_per_distance.min()) <= 0
-        wide += [view.name] * known[key]
+            known[camera.intrinsics] = float(camera_rays(camera, corners).z_per_distance.min()) <= 0
+        wide += [view.name] * known[camera.intrinsics]
     if not wide:
         return ()
     return (f"{len(wide)} of {len(views)} pictures show more than 180 degrees from corner to corner ({wide[0]}, for "

@@ -31,6 +31,11 @@ class Camera:
     lens: Lens = PINHOLE
 
     @property
+    def intrinsics(self) -> tuple[int, int, float, float, float, float, Lens]:
+        """All but the pose: cameras with equal intrinsics have the same rays in camera axes."""
+        return self.width, self.height, self.fx, self.fy, self.cx, self.cy, self.lens
+
+    @property
     def cam_from_world(self) -> Float64[Tensor, "4 4"]:
         """The inverse of `world_from_cam`."""
         rotation, centre = self.world_from_cam[:3, :3], self.world_from_cam[:3, 3]
