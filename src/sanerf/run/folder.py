@@ -120,9 +120,9 @@ def open_run(path: Path) -> Run:
                 "use the sanerf that wrote it or train again"
             )
         return Run(path, scene_from_json(document["scene"]), from_json(RunConfig, document["config"]))
+    except UserError:
+        raise
     except (KeyError, TypeError, ValueError, OSError) as error:
-        if isinstance(error, UserError):
-            raise
         raise UserError(f"{file} cannot be read ({error!r}); it is damaged: train again into another folder") from error
 
 
