@@ -86,7 +86,8 @@ def _field(document: dict[str, Any], path: Path, world_from_file: Similarity) ->
     _check_directions(document["dir_encoding"], path)
     density_shape = _network_shape(document["network"], grid.levels * grid.features, 16, path)
     colour_shape = _network_shape(document["rgb_network"], density_shape.outputs + 16, 3, path)
-    (density, colour), table = take_apart(_parameters(snapshot, path), [density_shape, colour_shape], grid, str(path))
+    shapes = [density_shape, colour_shape]
+    (density, colour), table = take_apart(_parameters(snapshot, path), shapes, grid=grid, source=str(path))
     # The grid pads its features with zeros: those columns count for nothing.
     density[0] = density[0][:, : density_shape.inputs]
 

@@ -63,9 +63,7 @@ def nerfacto_field(path: Path, world_from_file: Similarity, *, scene: Path) -> H
             cube_low=low,
             cube_high=high,
             density_layers=density,
-            colour_layers=_folded(
-                colour, density[-1][0].shape[0] - 1, _appearance(tensors, model), ones_follow=tcnn
-            ),
+            colour_layers=_folded(colour, density[-1][0].shape[0] - 1, _appearance(tensors, model), ones_follow=tcnn),
         )
         settings = HashFieldSettings(
             origin=f"nerfacto {files.checkpoint.name}",
@@ -134,13 +132,13 @@ def _read_tcnn(tensors: dict[str, Tensor], model: dict[str, Any], source: str) -
         if network is None or grid is None:
             raise UserError(f"{source} has no density network of nerfacto; its field has {', '.join(tensors)[:200]}")
         both = torch.cat([network, grid])
-    (density,), table = take_apart(both, [density_shape], shape, source)
+    (density,), table = take_apart(both, [density_shape], grid=shape, source=source)
     # The grid pads its features with zeros: those columns count for nothing.
     density[0] = density[0][:, : density_shape.inputs]
     head = of("mlp_head.tcnn_encoding.params", "mlp_head.params")
     if head is None:
         raise UserError(f"{source} has no colour network of nerfacto; its field has {', '.join(tensors)[:200]}")
-    (colour,), _ = take_apart(head, [colour_shape], None, source)
+    (colour,), _ = take_apart(head, [colour_shape], grid=None, source=source)
     return _Grid(table, *shape.layout()), without_biases(density), without_biases(colour)
 
 

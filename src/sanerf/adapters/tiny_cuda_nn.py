@@ -69,7 +69,7 @@ def level_growth(coarsest: float, finest: float, levels: int) -> float:
 
 
 def take_apart(
-    values: Float[Tensor, "parameters"], networks: Sequence[NetworkShape], grid: GridShape | None, source: str
+    values: Float[Tensor, "parameters"], networks: Sequence[NetworkShape], *, grid: GridShape | None, source: str
 ) -> tuple[list[list[Tensor]], Float[Tensor, "entries channels"]]:
     """The padded weight matrices of each network, and the table of the grid that follows them.
 

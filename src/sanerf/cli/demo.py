@@ -81,7 +81,9 @@ class Demo(CommonOptions):
                 alone=alone,
                 on_view=on_view,
             )
-            surfaces = object_surfaces(run, renderer, segmentation, segmentation.names, progress)
+            surfaces = object_surfaces(
+                run, renderer, segmentation=segmentation, names=segmentation.names, progress=progress
+            )
             sources = {name: ObjectSource(run, renderer, segmentation, name) for name in segmentation.names}
             for done, (name, surface) in enumerate(surfaces.items(), start=1):
                 write_points(self.out / "objects" / f"{name}.ply", export_points(sources[name], surface))

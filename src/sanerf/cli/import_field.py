@@ -40,12 +40,12 @@ class ImportField(CommonOptions):
                 say(f"note: {warning}")
             run = import_run(
                 scene,
-                RunConfig(seed=self.seed, downscale=self.downscale),
                 self.field,
-                self.out,
-                kernels_for("auto", device),
-                device,
-                lambda done, total: progress("density grid", done, total),
+                config=RunConfig(seed=self.seed, downscale=self.downscale),
+                out=self.out,
+                kernels=kernels_for("auto", device),
+                device=device,
+                on_part=lambda done, total: progress("density grid", done, total),
             )
         memory = peak_memory_gb()
         result = {

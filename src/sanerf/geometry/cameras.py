@@ -67,6 +67,10 @@ class Rays:
     def __getitem__(self, index: slice | Tensor) -> "Rays":
         return Rays(self.origins[index], self.directions[index], self.z_per_distance[index])
 
+    def at(self, distances: Float[Tensor, "rays"]) -> Float[Tensor, "rays 3"]:
+        """A point of each ray, in the world."""
+        return self.origins + distances[:, None] * self.directions
+
 
 def pixel_centres(camera: Camera) -> Float[Tensor, "pixels 2"]:
     """All pixel centres (x, y) in row-major order, float32."""

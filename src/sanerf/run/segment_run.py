@@ -1,7 +1,6 @@
 """`segment`: prompts to one mask a view to the object field (paper, Figure 1), on a trained run."""
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,13 +9,14 @@ import torch
 
 from sanerf.aggregate.extent import limit_to_extent
 from sanerf.aggregate.ray_bank import RayBank, build_ray_bank
-from sanerf.aggregate.revise import FieldOpinion, fit_and_revise, revise_masks
+from sanerf.aggregate.revise import RenderedIdentities, fit_and_revise, revise_masks
 from sanerf.aggregate.training import train_object_field
 from sanerf.aggregate.view_masks import ViewMasks, decode_views, masks_from_files
 from sanerf.data.images import downscaled_size, load_image
 from sanerf.errors import UserError
 from sanerf.fields.object import ObjectField
 from sanerf.geometry.cameras import Camera, resized
+from sanerf.progress import OnPart, Progress
 from sanerf.prompts.file import PromptSet, check_prompts, prompts_to_json
 from sanerf.prompts.lift import LiftedPrompts, lift_objects
 from sanerf.render.images import Renderer, render_image
@@ -30,9 +30,6 @@ from sanerf.segmenter.protocol import ImageFeatures, Segmenter, ViewPrompts
 from sanerf.shapes import Bool, UInt8
 
 MASKS_PREFIX = "masks:"
-
-Progress = Callable[[str, int, int], None]
-"""Told what is being done, how much of it is done, and how much there is."""
 
 
 def run_cameras(run: Run) -> list[Camera]:
@@ -132,7 +129,7 @@ class _Stages:
         self.seconds[stage] += now - self._last
         self._last = now
 
-    def listener(self, activity: str) -> Callable[[int, int], None]:
+    def listener(self, activity: str) -> OnPart:
         """Passes on how much of an activity is done, and how much there is."""
         return lambda done, total: self._progress(activity, done, total)
 
@@ -192,18 +189,18 @@ def _aggregate(
         )
         stages.end("aggregate")
 
-    def ask_again(opinions: dict[int, FieldOpinion]) -> ViewMasks:
+    def revise(rendered: dict[int, RenderedIdentities]) -> ViewMasks:
         assert decoder is not None
         stages.end("aggregate")
         revised = revise_masks(
-            decoder.segmenter, decoder.features, opinions, names, cameras, on_progress=stages.listener("revise")
+            decoder.segmenter, decoder.features, rendered, names, cameras, on_progress=stages.listener("revise")
         )
         stages.end("decode")
         return revised
 
     # Masks from files are final: there is no decoder to ask again.
     revisions = config.revisions if decoder is not None else 0
-    masks = fit_and_revise(field, rays, masks=masks, names=names, revisions=revisions, fit=fit, ask_again=ask_again)
+    masks = fit_and_revise(field, rays, masks=masks, names=names, revisions=revisions, fit=fit, revise=revise)
     limit_to_extent(field, rays)
     stages.end("aggregate")
     return field.requires_grad_(False), masks

@@ -5,7 +5,6 @@ it compares between pictures of the same things; it has no absolute scale.
 """
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ from scipy.ndimage import laplace
 from sanerf.data.images import is_picture, open_picture
 from sanerf.errors import MissingExtraError, UserError
 from sanerf.files import atomic_folder
+from sanerf.progress import OnPart
 from sanerf.shapes import UInt8
 
 SHARPNESS_SIDE = 640
@@ -43,7 +43,7 @@ def scene_name(name: str) -> str:
     return "_".join(name.split())
 
 
-def gather_photos(source: Path, images: Path, on_progress: Callable[[int, int], None]) -> dict[str, float]:
+def gather_photos(source: Path, images: Path, on_progress: OnPart) -> dict[str, float]:
     """Put the photographs of a folder into the new folder `images`, upright, as `scene_name`s; their sharpness.
 
     Files are copied as they are, except those that a camera marked as turned: those are turned and written anew.
@@ -67,7 +67,7 @@ def gather_photos(source: Path, images: Path, on_progress: Callable[[int, int], 
     return found
 
 
-def pick_frames(video: Path, images: Path, count: int, on_progress: Callable[[int, int], None]) -> dict[str, float]:
+def pick_frames(video: Path, images: Path, count: int, on_progress: OnPart) -> dict[str, float]:
     """Write `count` frames of a video, the sharpest of each of as many equal stretches, as JPEG; their sharpness.
 
     Names are the frames' numbers in the video; frames are turned as the video says. A video with fewer frames gives all

@@ -13,9 +13,10 @@ from pathlib import Path
 from sanerf.data.images import is_picture
 from sanerf.errors import UserError
 from sanerf.files import atomic_folder, read_json, write_json
+from sanerf.progress import Progress
 from sanerf.sfm.explain import Photo, explanation
 from sanerf.sfm.frames import gather_photos, photographs, pick_frames
-from sanerf.sfm.reconstruct import Progress, extract_and_match, load_pycolmap, reconstruct
+from sanerf.sfm.reconstruct import extract_and_match, load_pycolmap, reconstruct
 
 FORMAT_VERSION = 1
 LEAST_REGISTERED = 3
