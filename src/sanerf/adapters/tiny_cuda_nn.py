@@ -60,7 +60,7 @@ class NetworkShape:
         return [(rows, columns) for columns, rows in pairwise(widths)]
 
 
-def level_growth(coarsest: float, finest: float, levels: int) -> float:
+def level_growth(coarsest: int, finest: int, levels: int) -> float:
     """The factor from one level's resolution to the next; 1 where there is one level.
 
     nerfstudio rounds its levels' resolutions down, so they depend on the order of these operations.

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+import tyro
+
 from sanerf.errors import UserError
 
 if TYPE_CHECKING:
@@ -26,6 +28,12 @@ class CommonOptions:
     """where to compute; auto takes a CUDA device where there is one"""
     json: bool = False
     """print one JSON object, alone, on stdout"""
+
+
+def optional(metavar: str) -> object:
+    """How help shows an option that need not be given: `metavar`, where tyro would show "{None}|PATH" and a default of
+    None. The option's help says what happens without it."""
+    return tyro.conf.arg(metavar=metavar, help_behavior_hint="(optional)")
 
 
 def open_device(options: CommonOptions) -> "torch.device":
