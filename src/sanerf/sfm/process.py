@@ -15,7 +15,7 @@ from sanerf.errors import UserError
 from sanerf.files import atomic_folder, read_json, write_json
 from sanerf.progress import Progress
 from sanerf.sfm.explain import Photo, explanation
-from sanerf.sfm.frames import gather_photos, photographs, pick_frames
+from sanerf.sfm.frames import gather_photos, photographs, pick_frames, scene_name
 from sanerf.sfm.reconstruct import extract_and_match, load_pycolmap, reconstruct
 
 FORMAT_VERSION = 1
@@ -66,6 +66,11 @@ def process(source: Path, out: Path, *, frames: int, seed: int, progress: Progre
         Photo(name, sharp[name], int(features), int(matches.max(initial=0)), name in registered)
         for name, features, matches in zip(matched.names, matched.features, matched.matches, strict=True)
     )
+    photos += tuple(
+        Photo(path.name, 0.0, 0, 0, registered=False, readable=False)
+        for path in files
+        if source.is_dir() and scene_name(path.name) not in sharp
+    )
     if model is None or len(registered) < LEAST_REGISTERED:
         raise UserError(f"no posed scene: {explanation(list(photos))}; take more photos that overlap by two thirds")
     with atomic_folder(out / "sparse" / "0") as folder:
@@ -95,6 +100,7 @@ def _take_over(out: Path, work: Path, call: dict[str, object], files: list[list[
             raise UserError(f"{out} holds the unfinished work of another call; delete it or choose another --out")
         if before["files"] != files:
             shutil.rmtree(work)
+            shutil.rmtree(out / "images", ignore_errors=True)
     work.mkdir(parents=True, exist_ok=True)
     write_json(note, {"call": call, "files": files})
 
@@ -104,9 +110,13 @@ def _pictures(source: Path, images: Path, work: Path, frames: int, progress: Pro
     note = work / "sharpness.json"
     if note.exists() and images.is_dir():
         return read_json(note)
+
+    def on_picture(done: int, total: int) -> None:
+        progress("pictures", done, total)
+
     if source.is_dir():
-        sharp = gather_photos(source, images, lambda done, total: progress("pictures", done, total))
+        sharp = gather_photos(source, images, on_picture, least=LEAST_REGISTERED)
     else:
-        sharp = pick_frames(source, images, frames, lambda done, total: progress("pictures", done, total))
+        sharp = pick_frames(source, images, frames, on_picture)
     write_json(note, sharp)
     return sharp
