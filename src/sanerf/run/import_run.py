@@ -15,6 +15,7 @@ from sanerf.render.asked_grid import ask_density_grid
 from sanerf.render.images import Renderer
 from sanerf.run.config import RunConfig
 from sanerf.run.folder import Run, create_run, save_foreign_field
+from sanerf.run.lock import holds_files, run_lock
 from sanerf.run.training import rendering_plan
 
 
@@ -47,15 +48,17 @@ def import_run(
     """Make the run folder `out` with the foreign field at `path`, on which the other commands work.
 
     The folder holds the field itself; `path` is not needed afterwards. Raises UserError for files that cannot be used,
-    for a field that is empty where the scene is, and for a folder that holds a run already.
+    for a field that is empty where the scene is, and for a folder that holds a run already or that another process
+    works on.
     """
     field = load_field(path, scene.world_from_file, scene=scene.root).to(device)
     # Before the field is asked, which takes minutes.
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(f"{out} is not empty; choose another --out")
-    renderer = field_renderer(field, scene, config=config, kernels=kernels, device=device, on_part=on_part)
-    if not bool((renderer.density_grid > 1e-2).any()):
-        raise UserError(f"the field in {path} is empty where the scene is; was it trained on {scene.root}?")
-    run = create_run(out, scene, config)
-    save_foreign_field(run, field, renderer.density_grid)
+    with run_lock(out):
+        if out.exists() and (not out.is_dir() or holds_files(out)):
+            raise UserError(f"{out} is not empty; choose another --out")
+        renderer = field_renderer(field, scene, config=config, kernels=kernels, device=device, on_part=on_part)
+        if not bool((renderer.density_grid > 1e-2).any()):
+            raise UserError(f"the field in {path} is empty where the scene is; was it trained on {scene.root}?")
+        run = create_run(out, scene, config)
+        save_foreign_field(run, field, renderer.density_grid)
     return run

@@ -22,6 +22,7 @@ from sanerf.prompts.lift import LiftedPrompts, lift_objects
 from sanerf.render.images import Renderer, render_image
 from sanerf.render.pictures import to_bytes
 from sanerf.run.folder import Run
+from sanerf.run.lock import run_lock
 from sanerf.run.segmentation import Segmentation, save_segmentation
 from sanerf.segmenter.cache import FeatureCache
 from sanerf.segmenter.choose import choose_hypothesis
@@ -93,9 +94,16 @@ def segment_run(
     """Segment all objects of a prompt set jointly and store the result in the run folder.
 
     Gives the segmentation and the seconds of its stages "encode", "decode" and "aggregate". Raises UserError for
-    prompts that cannot be used and for objects of which no view has a mask.
+    prompts that cannot be used, for objects of which no view has a mask, and where another process works on the run.
     """
     check_prompts(prompts, run.scene)
+    with run_lock(run.path):
+        return _segment(run, renderer, prompts=prompts, segmenter=segmenter, seed=seed, progress=progress)
+
+
+def _segment(
+    run: Run, renderer: Renderer, *, prompts: PromptSet, segmenter: str, seed: int, progress: Progress
+) -> tuple[Segmentation, dict[str, float]]:
     names = [entry.name for entry in prompts.objects]
     stages = _Stages(progress)
     if segmenter.startswith(MASKS_PREFIX):

@@ -14,6 +14,7 @@ from sanerf.files import write_text
 from sanerf.kernels.backend import Kernels
 from sanerf.run.config import RunConfig
 from sanerf.run.folder import Run, create_run, save_radiance
+from sanerf.run.lock import run_lock
 from sanerf.run.training import load_checkpoint, sampling_plan, start_state, train
 
 LEAST_SIDE = 11
@@ -36,7 +37,7 @@ def train_run(
     """Train a radiance field of `scene` into the run folder `out`; nothing is done if that has been done.
 
     `on_step(step, steps, psnr, seconds)` gets the running PSNR of the training rays. Raises UserError for pictures that
-    cannot be read and for a folder that holds another run.
+    cannot be read and for a folder that holds another run or that another process works on.
     """
     for view in scene.train:
         camera = scene.views[view].camera
@@ -46,9 +47,23 @@ def train_run(
                 f"--downscale {config.downscale} leaves too little of pictures of {size} pixels; "
                 f"at least {LEAST_SIDE} a side are needed"
             )
-    run = create_run(out, scene, config)
-    if run.trained:
-        return run
+    with run_lock(out):
+        run = create_run(out, scene, config)
+        if not run.trained:
+            _train(run, kernels, device, minutes=minutes, on_step=on_step)
+    return run
+
+
+def _train(
+    run: Run,
+    kernels: Kernels,
+    device: torch.device,
+    *,
+    minutes: float | None,
+    on_step: Callable[[int, int, float, float], None] | None,
+) -> None:
+    """Train from the run's checkpoint, if it has one, to the end."""
+    scene, config = run.scene, run.config
     bank = load_bank(scene, scene.train, config.downscale, seed=config.seed).to(device)
     state = start_state(config, kernels, device, views=len(scene.train))
     if run.checkpoint.exists():
@@ -70,7 +85,6 @@ def train_run(
     write_text(run.curve, "".join(json.dumps(line) + "\n" for line in curve))
     save_radiance(run, state)
     run.checkpoint.unlink(missing_ok=True)
-    return run
 
 
 def _read_curve(path: Path, until: int) -> list[dict[str, float]]:
