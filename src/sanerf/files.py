@@ -65,6 +65,14 @@ def atomic_write(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def check_folder(path: Path) -> None:
+    """Raise UserError where `atomic_folder` would: at a file, or a folder that holds what it did not write."""
+    if path.exists() and not path.is_dir():
+        raise UserError(f"{path} is a file; a folder is to be written there")
+    if path.is_dir() and not (path / FOLDER_MARKER).exists() and any(path.iterdir()):
+        raise UserError(f"{path} holds files that sanerf did not write, so it is not replaced; choose a new folder")
+
+
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
     """Give a temporary folder beside `path` to fill; put it in the place of `path` if all went well.
@@ -72,13 +80,10 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     A folder that is already there is replaced whole, leftovers of an earlier run included, but only if it is empty or
     an earlier `atomic_folder` made it: raises UserError before any work where it holds other people's files.
     """
+    check_folder(path)
     path = _real(path)
-    if path.is_dir() and not (path / FOLDER_MARKER).exists() and any(path.iterdir()):
-        raise UserError(f"{path} holds files that sanerf did not write, so it is not replaced; choose a new folder")
     temporary = _sibling(path)
     with _failures_named(path, temporary):
-        if path.exists() and not path.is_dir():
-            raise NotADirectoryError(errno.ENOTDIR, "a file is in the way", str(path))
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             temporary.mkdir()

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import tyro
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class CommonOptions:
     """Options of every command."""
+
+    goes_on: ClassVar[bool] = False
+    """whether the same command, after an interruption, goes on from what was done"""
 
     seed: int = 0
     """seed of every random choice"""

@@ -14,6 +14,8 @@ FAST_STEPS = 500
 class Demo(CommonOptions):
     """Train, segment, score and export the bundled scene: a table of 13 objects, five of them clicked."""
 
+    goes_on = True
+
     out: Path = Path("demo")
     """folder for the run, the exported objects and report.html"""
     fast: bool = False

@@ -42,7 +42,7 @@ class Export(CommonOptions):
         )
         from sanerf.export.mesh_files import check_mesh_ending, write_mesh
         from sanerf.export.points import check_points_ending, write_points
-        from sanerf.files import atomic_folder, write_png
+        from sanerf.files import atomic_folder, check_folder, write_png
         from sanerf.run.segmentation import find_object
 
         # Before the minutes that rendering takes.
@@ -52,6 +52,8 @@ class Export(CommonOptions):
             check_mesh_ending(self.out)
         elif self.format == "points":
             check_points_ending(self.out)
+        else:
+            check_folder(self.out / self.name if self.format == "masks" else self.out)
         with progress_bars() as progress:
             opened = open_trained(self.run_folder, self)
             segmentation = find_object(opened.segmentations, self.name, opened.run)

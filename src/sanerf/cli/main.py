@@ -14,7 +14,8 @@ os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 from sanerf.errors import UserError
 
 _OUT_OF_MEMORY = "out of memory; smaller pictures (a larger --downscale) need less"
-_INTERRUPTED = "interrupted; nothing is half written, and train and segment go on from what they have done"
+_INTERRUPTED = "interrupted; nothing is half written"
+_GOES_ON = ", and the same command goes on from what this one has done"
 
 
 def main() -> None:
@@ -52,7 +53,7 @@ def run_command(command) -> int:
     except UserError as error:
         return _fail(str(error), 2)
     except KeyboardInterrupt:
-        return _fail(_INTERRUPTED, 1)
+        return _fail(_INTERRUPTED + (_GOES_ON if command.goes_on else ""), 1)
     except BrokenPipeError:
         return 1
     except OSError as error:

@@ -15,6 +15,8 @@ from sanerf.errors import UserError
 class Train(CommonOptions):
     """Train the radiance field of a scene. Goes on where an interrupted call stopped."""
 
+    goes_on = True
+
     scene: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="SCENE")] = field(kw_only=True)
     """folder of the scene, with transforms.json, poses_bounds.npy or what else docs/layouts.md lists in it"""
     out: Annotated[Path, tyro.conf.arg(metavar="RUN")] = field(kw_only=True)
