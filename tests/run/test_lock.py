@@ -1,7 +1,6 @@
 """One process at a time works on a run folder: refused while the other lives, taken over once it is dead."""
 
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -39,7 +38,7 @@ def test_the_lock_ends_with_an_exception_and_with_a_killed_process(tmp_path):
             with pytest.raises(UserError, match=rf"\(process {other.pid}\)"), run_lock(tmp_path):
                 pass
         finally:
-            other.send_signal(signal.SIGKILL)
+            other.kill()
         other.wait()
     assert (tmp_path / LOCK_FILE).read_text().split() == [str(other.pid)]
     with run_lock(tmp_path):
