@@ -68,7 +68,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
 def check_folder(path: Path) -> None:
     """Raise UserError where `atomic_folder` would: at a file, or a folder that holds what it did not write."""
     if path.exists() and not path.is_dir():
-        raise UserError(f"{path} is a file; a folder is to be written there")
+        raise UserError(f"cannot write {path}: it is a file, and a folder is to be written")
     if path.is_dir() and not (path / FOLDER_MARKER).exists() and any(path.iterdir()):
         raise UserError(f"{path} holds files that sanerf did not write, so it is not replaced; choose a new folder")
 

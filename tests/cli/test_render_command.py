@@ -62,7 +62,7 @@ def test_arguments_are_checked_before_the_field_is_loaded(segmented, sanerf, tmp
         (("--views", tmp_path / "no.json"), r"there is no file .*no\.json"),
         (("--views", tmp_path / "bad.json"), "has no 'h'; a camera path needs"),
         (("--out", tmp_path / "mine"), "holds files that sanerf did not write"),
-        (("--out", tmp_path / "bad.json"), r"bad\.json is a file; a folder is to be written there"),
+        (("--out", tmp_path / "bad.json"), r"cannot write .*bad\.json: it is a file, and a folder"),
     ):
         out = () if "--out" in options else ("--out", tmp_path / "out")
         assert_refused(sanerf("render", segmented.run, *options, *out), message)
