@@ -43,12 +43,12 @@ def main() -> None:
     for name, colour in zip(rendered.margin, OKABE_ITO.values(), strict=False):
         found = overlay_mask(found, rendered.mask(name).numpy(), colour=colour)
 
-    surfaces = object_surfaces(run, renderer, segmentation, ALONE, lambda *_: None)
+    surfaces = object_surfaces(run, renderer, segmentation=segmentation, names=ALONE, progress=lambda *_: None)
     alone = []
     for name, surface in surfaces.items():
         low, high = surface.box(margin=0.05)
-        isolated = isolated_renderer(ObjectSource(run, renderer, segmentation, name), low, high)
-        around = orbit_cameras(((low + high) / 2).double(), float((high - low).norm()) / 2, HEIGHT, frames=8)
+        isolated = isolated_renderer(ObjectSource(run, renderer, segmentation, name), low=low, high=high)
+        around = orbit_cameras(((low + high) / 2).double(), float((high - low).norm()) / 2, size=HEIGHT, frames=8)
         alone.append(to_bytes(render_image(isolated, around[2], background=(0.92, 0.92, 0.92)).rgb))
     picture = np.concatenate([clicked, found, *alone], axis=1)
     out.parent.mkdir(parents=True, exist_ok=True)

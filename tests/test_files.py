@@ -18,6 +18,7 @@ from sanerf.files import (
     FOLDER_MARKER,
     atomic_folder,
     atomic_write,
+    read_json,
     read_tensors,
     write_json,
     write_png,
@@ -36,6 +37,27 @@ def test_written_file_replaces_the_old_one_and_leaves_no_other(tmp_path):
     write_json(path, {"ü": [1.5, None]})
     assert json.loads(path.read_text(encoding="utf-8")) == {"ü": [1.5, None]}
     assert everything_in(path.parent) == {"a.json"}
+
+
+def test_a_json_object_is_read_also_behind_a_byte_order_mark(tmp_path):
+    (tmp_path / "a.json").write_bytes(b'\xef\xbb\xbf{"\xc3\xbc": [1]}')
+    assert read_json(tmp_path / "a.json") == {"ü": [1]}
+
+
+def test_what_is_no_json_object_is_refused_and_a_missing_file_is_not_called_bad_json(tmp_path):
+    with pytest.raises(UserError, match=r"^there is no file .*none\.json$"):
+        read_json(tmp_path / "none.json")
+    with pytest.raises(UserError, match=r"^\S+ cannot be read: "):
+        read_json(tmp_path)
+    for content, message in (
+        (b"{", "is not readable JSON: Expecting property name"),
+        (b"\xff{}", "is not readable JSON: .*utf-8"),
+        (b"[" * 100_000, "is not readable JSON"),
+        (b"[1]", "holds no JSON object"),
+    ):
+        (tmp_path / "a.json").write_bytes(content)
+        with pytest.raises(UserError, match=message):
+            read_json(tmp_path / "a.json")
 
 
 def test_temporary_name_keeps_the_ending(tmp_path):

@@ -1,4 +1,5 @@
-"""Writing files whole or not at all: under a temporary sibling name, flushed to the disk, then renamed; and tensors.
+"""Writing files whole or not at all: under a temporary sibling name, flushed to the disk, then renamed; and reading
+JSON and tensors, with a sentence for what is not there or damaged.
 
 A reader therefore meets the old file or the new one, never half of one, and a failure leaves nothing behind. What the
 disk or the permissions forbid becomes a `UserError` of one sentence that names the path.
@@ -64,6 +65,14 @@ def atomic_write(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def check_folder(path: Path) -> None:
+    """Raise UserError where `atomic_folder` would: at a file, or a folder that holds what it did not write."""
+    if path.exists() and not path.is_dir():
+        raise UserError(f"cannot write {path}: it is a file, and a folder is to be written")
+    if path.is_dir() and not (path / FOLDER_MARKER).exists() and any(path.iterdir()):
+        raise UserError(f"{path} holds files that sanerf did not write, so it is not replaced; choose a new folder")
+
+
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
     """Give a temporary folder beside `path` to fill; put it in the place of `path` if all went well.
@@ -71,13 +80,10 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     A folder that is already there is replaced whole, leftovers of an earlier run included, but only if it is empty or
     an earlier `atomic_folder` made it: raises UserError before any work where it holds other people's files.
     """
+    check_folder(path)
     path = _real(path)
-    if path.is_dir() and not (path / FOLDER_MARKER).exists() and any(path.iterdir()):
-        raise UserError(f"{path} holds files that sanerf did not write, so it is not replaced; choose a new folder")
     temporary = _sibling(path)
     with _failures_named(path, temporary):
-        if path.exists() and not path.is_dir():
-            raise NotADirectoryError(errno.ENOTDIR, "a file is in the way", str(path))
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             temporary.mkdir()
@@ -101,6 +107,24 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as indented JSON. ValueError on NaN and infinity, which JSON has no words for."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The JSON object in a file of UTF-8 text; a byte order mark before it is passed over.
+
+    Raises UserError where there is no such file, where it cannot be read, and where it holds something else.
+    """
+    try:
+        content = json.loads(path.read_bytes().decode("utf-8-sig"))
+    except FileNotFoundError as error:
+        raise UserError(f"there is no file {path}") from error
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {_REASONS.get(error.errno or 0) or error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path} is not readable JSON: {on_one_line(error)}") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path} holds no JSON object; expected one in braces")
+    return content
 
 
 def write_png(

@@ -16,4 +16,4 @@ def test_a_missing_package_is_named_with_its_extra(module, package, tmp_path, mo
     (tmp_path / "a.ingp").write_bytes(b"")
     path = tmp_path / "a.ingp" if module == "msgpack" else WrittenTraining(tmp_path / "run", Training()).root
     with pytest.raises(MissingExtraError, match=rf"needs {package}.*sanerf\[adapters\]"):
-        load_field(path, IDENTITY, tmp_path)
+        load_field(path, IDENTITY, scene=tmp_path)

@@ -38,7 +38,7 @@ def test_the_field_is_the_slow_one(training, tmp_path, agree):
     written = WrittenTraining(tmp_path / "run", training)
     # The world is another frame than the scene file's: p_world = 2 p_file + (0, 0.5, 0).
     world_from_file = Similarity(2.0, torch.eye(3, dtype=torch.float64), torch.tensor([0.0, 0.5, 0.0]).double())
-    field = nerfacto_field(tmp_path / "run", world_from_file, tmp_path)
+    field = nerfacto_field(tmp_path / "run", world_from_file, scene=tmp_path)
     matrix = np.array(training.transform, dtype=np.float64)
 
     def to_field(p_world: np.ndarray) -> np.ndarray:
@@ -90,7 +90,7 @@ def test_a_training_is_found_by_its_folder_its_configuration_or_a_checkpoint(tmp
 
 def refused(path: Path, message: str) -> None:
     with pytest.raises(UserError, match=message) as error:
-        nerfacto_field(path, IDENTITY, path)
+        nerfacto_field(path, IDENTITY, scene=path)
     assert "\n" not in str(error.value)
 
 

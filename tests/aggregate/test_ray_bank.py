@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from analytic_scene import camera_at, cast, stage_renderer
-from sanerf.aggregate.ray_bank import Lattice, RayBank, build_ray_bank, possible_identities, with_masks
+from sanerf.aggregate.ray_bank import PixelLattice, RayBank, build_ray_bank, possible_identities, with_masks
 from sanerf.aggregate.view_masks import ViewMask
 from sanerf.geometry.cameras import Camera, camera_rays, image_rays, resized
 from sanerf.render.renderer import keep_samples
@@ -14,9 +14,9 @@ def mask(*probabilities: float) -> ViewMask:
     return ViewMask(torch.tensor([probabilities]), 1.0)
 
 
-def whole(rows: int, columns: int) -> Lattice:
+def whole(rows: int, columns: int) -> PixelLattice:
     """Every pixel of a picture."""
-    return Lattice(0, rows, columns, 0, 0, 1)
+    return PixelLattice(0, rows, columns, 0, 0, 1)
 
 
 def table(rows: torch.Tensor) -> list[str]:
@@ -43,7 +43,7 @@ def test_pixels_are_row_major():
 
 def test_a_lattice_is_every_stride_th_pixel_from_its_first():
     """Of 5 x 7 pixels, from row 1 and column 2 on every third: rows 1, 4 and columns 2, 5."""
-    lattice = Lattice(10, 2, 2, 1, 2, 3)
+    lattice = PixelLattice(10, 2, 2, 1, 2, 3)
     assert lattice.xy().tolist() == [[2.5, 1.5], [5.5, 1.5], [2.5, 4.5], [5.5, 4.5]]
     assert lattice.rays == slice(10, 14)
     numbers = torch.arange(35.0).reshape(5, 7)
@@ -105,7 +105,7 @@ def test_a_bank_of_all_pixels_holds_the_renderers_samples(cameras):
     done = []
     bank = stage_bank(cameras, 10**6, on_progress=lambda view, views: done.append((view, views)))
     assert done == [(1, 2), (2, 2)]
-    assert bank.lattices == {3: Lattice(0, 12, 12, 0, 0, 1), 7: Lattice(144, 9, 12, 0, 0, 1)}
+    assert bank.lattices == {3: PixelLattice(0, 12, 12, 0, 0, 1), 7: PixelLattice(144, 9, 12, 0, 0, 1)}
     assert len(bank) == 144 + 108
     pictures = [stage_renderer().samples(image_rays(camera)) for camera in cameras.values()]
     kept = [keep_samples(samples, 0.01) for samples in pictures]

@@ -1,4 +1,4 @@
-"""The field's second opinions: prompts from its rendering, and what becomes of the decoder's answers."""
+"""Revision of masks: prompts from its rendering, and what becomes of the decoder's answers."""
 
 import math
 
@@ -7,13 +7,13 @@ import torch
 from torch import Tensor
 
 from analytic_scene import camera_at, numba_kernels, stage_renderer
-from sanerf.aggregate.ray_bank import Lattice, build_ray_bank
+from sanerf.aggregate.ray_bank import PixelLattice, build_ray_bank
 from sanerf.aggregate.revise import (
-    FieldOpinion,
-    field_opinions,
+    RenderedIdentities,
     fit_and_revise,
     nearest_hypothesis,
     prompts_from_mask,
+    render_identities,
     revise_masks,
     with_lost_objects,
 )
@@ -63,16 +63,16 @@ def logits_of(*masks: Tensor) -> Tensor:
 
 
 def test_the_hypothesis_that_overlaps_the_field_most_is_taken_whatever_the_decoder_believes():
-    opinion = rectangle(4, 4, 14, 14)
+    rendered = rectangle(4, 4, 14, 14)
     answer = MaskHypotheses(
         logits_of(rectangle(4, 4, 8, 8), rectangle(6, 4, 16, 14), rectangle(0, 0, SIZE, SIZE)),
         torch.tensor([0.9, 0.2, 0.8]),
     )
-    logits, predicted_iou, agreement = nearest_hypothesis(answer, opinion)
+    logits, predicted_iou, agreement = nearest_hypothesis(answer, rendered)
     assert torch.equal(logits, answer.mask_logits[1])
     assert predicted_iou == pytest.approx(0.2)
     assert agreement == pytest.approx(80 / 120)  # against 16 / 100 and 100 / 400
-    nothing = nearest_hypothesis(MaskHypotheses(logits_of(rectangle(0, 0, 0, 0)), torch.tensor([0.9])), opinion)
+    nothing = nearest_hypothesis(MaskHypotheses(logits_of(rectangle(0, 0, 0, 0)), torch.tensor([0.9])), rendered)
     assert nothing[2] == 0.0
 
 
@@ -98,23 +98,23 @@ def features_of(view: int) -> ImageFeatures:
     return ImageFeatures({"view": torch.tensor(float(view))}, SIZE, SIZE)
 
 
-def opinion_of(*masks: Tensor) -> FieldOpinion:
+def identities_of(*masks: Tensor) -> RenderedIdentities:
     """A field that is sure to nine tenths of the objects in `masks`, in this order, seen at every pixel."""
     objects = torch.stack([mask.float() * 0.9 for mask in masks], dim=-1)
     probability = torch.cat([1 - objects.sum(-1, keepdim=True), objects], dim=-1)
-    return FieldOpinion(Lattice(0, SIZE, SIZE, 0, 0, 1), probability)
+    return RenderedIdentities(PixelLattice(0, SIZE, SIZE, 0, 0, 1), probability)
 
 
 def test_agreeing_masks_are_taken_contradicting_ones_left_out_and_unseen_objects_not_asked_about():
     nothing, cup, hat = rectangle(0, 0, 0, 0), rectangle(2, 3, 8, 9), rectangle(10, 10, 20, 20)
     better_cup = rectangle(2, 3, 8, 10)  # IoU 36 / 42
-    opinions = {3: opinion_of(cup, hat), 5: opinion_of(nothing, hat), 8: opinion_of(nothing, nothing)}
+    rendered = {3: identities_of(cup, hat), 5: identities_of(nothing, hat), 8: identities_of(nothing, nothing)}
     # In view 3 the decoder sees the hat elsewhere; in view 5 half of it, an IoU of 50 / 100, which still agrees.
     segmenter = Scripted({3: [better_cup, rectangle(0, 10, 10, 20)], 5: [rectangle(10, 10, 20, 15)]})
     steps = []
     cameras = {3: CAMERA, 5: CAMERA, 8: CAMERA}
     found = revise_masks(
-        segmenter, features_of, opinions, ["cup", "hat"], cameras,
+        segmenter, features_of, rendered, ["cup", "hat"], cameras,
         on_progress=lambda done, total: steps.append((done, total)),
     )  # fmt: skip
     assert segmenter.asked == {3: [(2, 3, 8, 9), (10, 10, 20, 20)], 5: [(10, 10, 20, 20)]}
@@ -131,28 +131,28 @@ def test_speckles_are_not_asked_about():
     probability = torch.zeros(150, 150, 2)
     probability[..., 0] = 1.0
     probability[70, 70] = torch.tensor([0.0, 1.0])
-    opinion = FieldOpinion(Lattice(0, 150, 150, 0, 0, 1), probability)
-    assert revise_masks(Scripted({}), features_of, {0: opinion}, ["dust"], {0: camera}) == {}
+    identities = RenderedIdentities(PixelLattice(0, 150, 150, 0, 0, 1), probability)
+    assert revise_masks(Scripted({}), features_of, {0: identities}, ["dust"], {0: camera}) == {}
     probability[70:72, 70:72] = torch.tensor([0.0, 1.0])
     with pytest.raises(KeyError):
-        revise_masks(Scripted({}), features_of, {0: opinion}, ["dust"], {0: camera})
+        revise_masks(Scripted({}), features_of, {0: identities}, ["dust"], {0: camera})
 
 
-def test_between_the_lattices_pixels_an_opinion_is_linear_and_beyond_them_constant():
+def test_between_the_lattices_pixels_a_probability_is_linear_and_beyond_them_constant():
     """At pixel (x, y) the probability is (2 x + y) / 100, which a lattice of any offset must give back."""
     y, x = torch.meshgrid(torch.arange(float(SIZE)), torch.arange(float(SIZE)), indexing="ij")
     values = (2 * x + y) / 100
     for first_row, first_column, stride in ((0, 0, 1), (0, 2, 3), (2, 1, 4), (4, 4, 5)):
         rows, columns = len(range(first_row, SIZE, stride)), len(range(first_column, SIZE, stride))
-        lattice = Lattice(0, rows, columns, first_row, first_column, stride)
+        lattice = PixelLattice(0, rows, columns, first_row, first_column, stride)
         picked = lattice.pick(values)
-        opinion = FieldOpinion(lattice, torch.stack([1 - picked, picked], dim=-1))
+        identities = RenderedIdentities(lattice, torch.stack([1 - picked, picked], dim=-1))
         last_row, last_column = first_row + stride * (rows - 1), first_column + stride * (columns - 1)
         expected = (2 * x.clamp(first_column, last_column) + y.clamp(first_row, last_row)) / 100
-        torch.testing.assert_close(opinion.upsampled(1, CAMERA), expected, rtol=0, atol=1e-5)
+        torch.testing.assert_close(identities.upsampled(1, CAMERA), expected, rtol=0, atol=1e-5)
 
 
-def test_a_fields_opinions_are_what_it_renders():
+def test_identities_at_the_lattice_are_what_the_field_renders():
     cameras = {2: CAMERA, 4: camera_at(0.3, 0.1, size=SIZE)}
     renderer = stage_renderer()
     bank = build_ray_bank(
@@ -163,7 +163,7 @@ def test_a_fields_opinions_are_what_it_renders():
     field = ObjectField(config, 3, numba_kernels, generator)
     with torch.no_grad():
         field.grid.table.copy_(torch.randn(field.grid.table.shape, generator=generator))
-    found = field_opinions(field, bank)
+    found = render_identities(field, bank)
     assert list(found) == [2, 4]
     for view, camera in cameras.items():
         image = render_image(renderer, camera, head=field)
@@ -202,13 +202,13 @@ def test_each_revision_asks_about_the_field_just_fitted_and_fits_it_to_the_answe
         field.logit += 3.0
         fits.append((revision, [view for view, of in bank.lattices.items() if not masked.possible[of.rays].all()]))
 
-    def ask_again(opinions):
-        asked.append([float(opinion.probability[3, 3, 1]) for opinion in opinions.values()])
+    def revise(rendered):
+        asked.append([float(identities.probability[3, 3, 1]) for identities in rendered.values()])
         return answers[len(asked) - 1]
 
     def run(revisions: int):
         return fit_and_revise(
-            field, bank, masks={2: whole}, names=["thing"], revisions=revisions, fit=fit, ask_again=ask_again
+            field, bank, masks={2: whole}, names=["thing"], revisions=revisions, fit=fit, revise=revise
         )
 
     assert run(2) == answers[1]

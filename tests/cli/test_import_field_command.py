@@ -91,7 +91,8 @@ def test_an_imported_field_is_rendered_without_the_snapshot(stage, snapshot, san
 
 
 def test_an_imported_field_is_segmented_evaluated_and_exported(stage, snapshot, sanerf, tmp_path):
-    out = import_run(load_scene(stage.scene), CONFIG, snapshot, tmp_path / "run", kernels_for("auto", CPU), CPU).path
+    kernels, out = kernels_for("auto", CPU), tmp_path / "run"
+    import_run(load_scene(stage.scene), snapshot, config=CONFIG, out=out, kernels=kernels, device=CPU)
     masks = ("--segmenter", f"masks:{stage.masks}")
     assert sanerf("segment", out, "--prompts", stage.prompts, *masks).code == 0
     scores = json.loads(sanerf("evaluate", out, "--masks", stage.masks, "--views", "test", "--json").out)
@@ -106,10 +107,10 @@ def test_an_imported_field_is_segmented_evaluated_and_exported(stage, snapshot, 
 def test_a_stored_field_renders_as_the_one_in_memory(stage, snapshot, tmp_path):
     scene, kernels = load_scene(stage.scene), kernels_for("auto", CPU)
     config = RunConfig(sampling=SamplingConfig(grid_side=32))
-    run = import_run(scene, config, snapshot, tmp_path / "run", kernels, CPU)
+    run = import_run(scene, snapshot, config=config, out=tmp_path / "run", kernels=kernels, device=CPU)
     stored = load_renderer(open_run(run.path), kernels, CPU)
-    field = load_field(snapshot, scene.world_from_file, scene.root)
-    made = field_renderer(field, scene, config, kernels, CPU)
+    field = load_field(snapshot, scene.world_from_file, scene=scene.root)
+    made = field_renderer(field, scene, config=config, kernels=kernels, device=CPU)
     assert torch.equal(stored.density_grid, made.density_grid)
     camera = scene.views[0].camera
     found, expected = render_image(stored, camera), render_image(made, camera)

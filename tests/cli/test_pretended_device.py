@@ -121,8 +121,12 @@ def test_segmenting_scoring_and_exporting_stay_on_the_device(stage, tmp_path, de
     assert scores.objects["ball"].counts.iou > 0.7 and len(pictures.figures) == 4
 
     source = ObjectSource(run, renderer, segmentations[0], "ball")
-    surface = object_surfaces(run, renderer, segmentations[0], ["ball"], lambda *_: None)["ball"]
+    surface = object_surfaces(run, renderer, segmentation=segmentations[0], names=["ball"], progress=lambda *_: None)[
+        "ball"
+    ]
     assert len(export_points(source, surface)) > 20
     assert len(export_mesh(source, surface, resolution=24).faces) > 20
     assert view_cutout(source, view, rendered).shape == (24, 32, 4)
-    assert [to_bytes(frame).shape for frame in render_orbit(source, *surface.box(0.1), 16, 2)] == [(16, 16, 3)] * 2
+    low, high = surface.box(0.1)
+    frames = render_orbit(source, low=low, high=high, size=16, frames=2)
+    assert [to_bytes(frame).shape for frame in frames] == [(16, 16, 3)] * 2

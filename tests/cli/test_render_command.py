@@ -3,7 +3,7 @@
 import json
 
 import numpy as np
-from command_process import files, size_of
+from command_process import assert_refused, files, size_of
 from command_stage import HEIGHT, TEST, VIEWS, WIDTH, ball_mask, stage_camera
 from PIL import Image
 
@@ -46,3 +46,24 @@ def test_a_camera_path_is_rendered(segmented, sanerf, tmp_path):
     assert files(tmp_path / "out") == ["rgb/00000.png", "rgb/00001.png"]
     middle = np.asarray(Image.open(tmp_path / "out" / "rgb" / "00001.png"))[5, 10].astype(int)
     assert np.abs(middle - np.array([0.9, 0.2, 0.1]) * 255).max() < 40
+
+
+def test_arguments_are_checked_before_the_field_is_loaded(segmented, sanerf, tmp_path, monkeypatch):
+    def loaded(*_, **__):
+        raise AssertionError("the field is loaded")
+
+    monkeypatch.setattr("sanerf.cli.render.open_trained", loaded)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "holiday.txt").touch()
+    (tmp_path / "bad.json").write_text('{"w": 20}')
+    for options, message in (
+        (("--what", "rgb,colour"), "--what knows .*, not 'colour'"),
+        (("--views", "best"), "--views should be test, train, all or .*, not 'best'"),
+        (("--views", tmp_path / "no.json"), r"there is no file .*no\.json"),
+        (("--views", tmp_path / "bad.json"), "has no 'h'; a camera path needs"),
+        (("--out", tmp_path / "mine"), "holds files that sanerf did not write"),
+        (("--out", tmp_path / "bad.json"), r"cannot write .*bad\.json: it is a file, and a folder"),
+    ):
+        out = () if "--out" in options else ("--out", tmp_path / "out")
+        assert_refused(sanerf("render", segmented.run, *options, *out), message)
+    assert files(tmp_path) == ["bad.json", "mine/holiday.txt"]

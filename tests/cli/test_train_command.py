@@ -40,7 +40,7 @@ def test_a_run_killed_and_interrupted_ends_bit_for_bit_like_one_that_was_not(sta
     assert interrupted.code == 1 and interrupted.out == "" and "Traceback" not in interrupted.err
     assert (
         interrupted.err.splitlines()[-1]
-        == "sanerf: interrupted; nothing is half written, and train and segment go on from what they have done"
+        == "sanerf: interrupted; nothing is half written, and the same command goes on from what this one has done"
     )
     # One step before it was killed in its second, and two until it was interrupted in that one.
     with safe_open(out / "checkpoint.safetensors", framework="pt") as file:

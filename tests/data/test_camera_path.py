@@ -1,6 +1,8 @@
 """Camera paths: axes and frame, and what is refused."""
 
 import math
+import re
+from pathlib import Path
 
 import pytest
 import torch
@@ -26,6 +28,17 @@ def test_a_path_is_read_from_the_files_frame_into_the_world(tmp_path):
         torch.testing.assert_close(camera.centre, torch.tensor([1 - y / 2, x / 2, z / 2], dtype=torch.float64))
         forward = torch.from_numpy(pose[:3, 2])
         torch.testing.assert_close(camera.world_from_cam[:3, 2], quarter_turn @ forward)
+
+
+def test_the_example_of_the_documentation_stands_and_looks_as_it_says(tmp_path):
+    page = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```json\n(\{\"w\".*?)```", page, re.DOTALL)
+    (tmp_path / "path.json").write_text(example)
+    (camera,) = read_camera_path(tmp_path / "path.json", IDENTITY)
+    assert (camera.width, camera.height, camera.fx, camera.cy) == (1280, 720, 1000.0, 360.0)
+    assert camera.centre.tolist() == [0.5, -3.0, 1.2]
+    right, down, forward = camera.world_from_cam[:3, :3].T.tolist()
+    assert (right, down, forward) == ([1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0])
 
 
 @pytest.mark.parametrize(

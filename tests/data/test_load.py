@@ -1,10 +1,11 @@
 """`load_scene`: which layout, which split, the Blender layout, and the error sentences of a folder."""
 
+import json
 import math
 
 import pytest
 import torch
-from scene_writer import ring_poses, write_blender, write_llff, write_picture, write_transforms
+from scene_writer import ring_poses, save_json, write_blender, write_llff, write_picture, write_transforms
 
 from sanerf.data.load import load_scene
 from sanerf.errors import UserError
@@ -65,6 +66,20 @@ def test_the_blender_layout_with_opaque_pictures_is_an_ordinary_capture(tmp_path
     write_blender(tmp_path, {"train": 4, "test": 2}, mode="RGB")
     scene = load_scene(tmp_path)
     assert not scene.has_alpha and scene.far == math.inf
+
+
+def test_parts_are_warned_of_pictures_of_more_than_half_of_space_together(tmp_path):
+    # Corners of 8 x 8 lie 4 sqrt(2) pixels off the centre: 1.6 radians where the focal length is 3.536.
+    write_blender(tmp_path, {"train": 4, "test": 2})
+    source = tmp_path / "transforms_train.json"
+    content = json.loads(source.read_text())
+    save_json(source, {**content, "fl_x": 3.536, "is_fisheye": True})
+    assert load_scene(tmp_path).warnings == (
+        "4 of 6 pictures show more than 180 degrees from corner to corner (train/r_0.png, for one); prompts are not "
+        "projected to what lies beyond 90 degrees off the axis",
+    )
+    save_json(source, {**content, "fl_x": 3.7, "is_fisheye": True})  # 1.53 radians
+    assert load_scene(tmp_path).warnings == ()
 
 
 def test_the_scene_is_in_the_world_and_the_file_frame_can_be_had_back(tmp_path):

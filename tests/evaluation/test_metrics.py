@@ -6,7 +6,8 @@ import pytest
 import torch
 from skimage.metrics import structural_similarity
 
-from sanerf.evaluation.metrics import SquaredError, squared_error, ssim
+from sanerf.evaluation.metrics import SSIM_WINDOW, SquaredError, squared_error, ssim
+from sanerf.run.train_run import LEAST_SIDE
 
 
 def noisy_pair(height: int = 40, width: int = 33) -> tuple[torch.Tensor, torch.Tensor]:
@@ -60,3 +61,8 @@ def test_ssim_of_two_flat_pictures_is_the_luminance_term():
     a, b = torch.full((11, 11, 3), 0.2), torch.full((11, 11, 3), 0.6)
     assert ssim(a, b) == pytest.approx((2 * 0.12 + 1e-4) / (0.04 + 0.36 + 1e-4), abs=1e-6)
     assert ssim(a, a) == pytest.approx(1.0)
+
+
+def test_pictures_that_may_be_trained_on_have_a_window_of_ssim():
+    least = torch.full((LEAST_SIDE, LEAST_SIDE, 3), 0.5)
+    assert LEAST_SIDE == SSIM_WINDOW and ssim(least, least) == pytest.approx(1.0)

@@ -43,7 +43,7 @@ def source() -> ObjectSource:
 
 def test_the_object_stays_and_the_rest_goes(source):
     camera = camera_at(0.1, 0.05, size=SIZE)
-    image = render_image(isolated_renderer(source, LOW, HIGH), camera)
+    image = render_image(isolated_renderer(source, low=LOW, high=HIGH), camera)
     truth = cast(camera)[1].reshape(SIZE, SIZE)
     # Pixels apart, whose rays pass the rim within the width of a cell.
     assert int(((image.accumulation > 0.5) ^ truth).sum()) <= 0.05 * int(truth.sum())
@@ -53,7 +53,7 @@ def test_the_object_stays_and_the_rest_goes(source):
 
 def test_the_box_cuts_the_object(source):
     camera = camera_at(0.0, 0.0, size=SIZE)
-    image = render_image(isolated_renderer(source, torch.tensor([0.0, -0.5, -0.5]), HIGH), camera)
+    image = render_image(isolated_renderer(source, low=torch.tensor([0.0, -0.5, -0.5]), high=HIGH), camera)
     solid = image.accumulation > 0.5
     truth = cast(camera)[1].reshape(SIZE, SIZE)
     assert not solid[:, : SIZE // 2 - 1].any()
@@ -75,7 +75,7 @@ def test_an_orbit_looks_at_its_centre_upright_and_holds_the_object():
 
 
 def test_an_orbit_is_rendered_on_light_grey(source):
-    frames = list(render_orbit(source, LOW, HIGH, size=24, frames=2))
+    frames = list(render_orbit(source, low=LOW, high=HIGH, size=24, frames=2))
     assert len(frames) == 2
     for frame in frames:
         torch.testing.assert_close(frame[0, 0], torch.full((3,), 0.92), rtol=0, atol=0.01)

@@ -91,7 +91,7 @@ def test_refinement_gives_the_dense_values_near_the_surface_for_fewer_questions(
         asked += len(points)
         return ball(points)
 
-    lattice = make_lattice(LOW, HIGH, 120)
+    lattice = make_lattice(LOW, HIGH, resolution=120)
     values = sample_lattice(counted, lattice, level=0.5, chunk=5000)
     dense = ball(all_positions(lattice)).reshape(values.shape)
     assert torch.equal(values > 0.5, dense > 0.5)
@@ -102,7 +102,7 @@ def test_refinement_gives_the_dense_values_near_the_surface_for_fewer_questions(
 
 def test_refinement_follows_a_surface_that_the_coarse_corners_miss():
     """A rod as thin as a quarter of a block leaves a ball; no coarse corner beyond the ball is inside it."""
-    lattice = make_lattice(LOW, HIGH, 96)
+    lattice = make_lattice(LOW, HIGH, resolution=96)
     cell = 2.0 / lattice.cells[0]
 
     def lollipop(points: Tensor) -> Tensor:

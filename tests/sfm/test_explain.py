@@ -16,17 +16,20 @@ def test_each_photograph_without_a_place_has_its_most_likely_reason():
     photos = [photo(f"good{i}", registered=True) for i in range(5)]
     photos += [photo("shaken", sharpness=20.0, matches=3), photo("wall", features=90, matches=2)]
     photos += [photo("kitchen", matches=6), photo("corner", matches=40), photo("garden", matches=14)]
+    photos.append(Photo("torn", 0.0, 0, 0, registered=False, readable=False))
     assert reasons(photos) == {
         "are blurred": ["shaken"],
         "show too little structure (plain, dark or overexposed)": ["wall"],
         "share no features with the others": ["kitchen", "garden"],
         "overlap too little with those that were registered": ["corner"],
+        "cannot be read": ["torn"],
     }
     assert explanation(photos) == (
-        "5 of 10 photos registered; this one is blurred: shaken; "
+        "5 of 11 photos registered; this one is blurred: shaken; "
         "this one shows too little structure (plain, dark or overexposed): wall; "
         "these 2 share no features with the others: kitchen, garden; "
-        "this one overlaps too little with those that were registered: corner"
+        "this one overlaps too little with those that were registered: corner; "
+        "this one cannot be read: torn"
     )
 
 

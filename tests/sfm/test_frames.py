@@ -1,5 +1,6 @@
 """Sharpness in closed form and by blurring; frames of a video whose sharp ones are known; photographs put upright."""
 
+import re
 from itertools import pairwise
 
 import numpy as np
@@ -85,8 +86,25 @@ def test_what_is_no_picture_or_no_video_is_refused(tmp_path):
     assert not (tmp_path / "images").exists()
     pytest.importorskip("av", reason="the extra 'video' is not installed")
     (tmp_path / "clip.mp4").write_bytes(b"nonsense")
-    with pytest.raises(UserError, match="cannot be read as a video"):
+    with pytest.raises(
+        UserError, match=r"clip\.mp4 cannot be read as a video \(Invalid data [a-z ]+\); expected a video or"
+    ):
         pick_frames(tmp_path / "clip.mp4", tmp_path / "images", 3, nothing)
+
+
+def test_a_photograph_that_cannot_be_read_is_left_out_and_named(tmp_path, caplog):
+    source = tmp_path / "photos"
+    source.mkdir()
+    for name in ("a.png", "c.png"):
+        Image.fromarray(noise(0, 1.0)).save(source / name)
+    (source / "b.png").write_bytes((source / "a.png").read_bytes()[:300])
+    assert list(gather_photos(source, tmp_path / "images", nothing, least=2)) == ["a.png", "c.png"]
+    assert not (tmp_path / "images" / "b.png").exists()
+    assert len(caplog.messages) == 1
+    assert re.search(r"^left out: the picture .*b\.png cannot be read", caplog.messages[0])
+    with pytest.raises(UserError, match=r"the picture .*b\.png cannot be read.*; 2 of 3 photographs in .* can be read"):
+        gather_photos(source, tmp_path / "others", nothing, least=3)
+    assert not (tmp_path / "others").exists()
 
 
 def test_frames_are_turned_counterclockwise():

@@ -94,8 +94,16 @@ def test_photographs_of_nothing_are_explained_and_a_full_folder_is_left_alone(tm
         Image.new("RGB", (200, 150), (40 * index, 90, 120)).save(folder / f"{index}.png")
     with pytest.raises(UserError, match=r"no posed scene: 0 of 3 photos registered; these 3 show too little structure"):
         process(folder, out, frames=10, seed=0, progress=nothing)
-    # With other photographs the same call starts anew.
+    # One more, of which nothing can be seen, does not stop the others. With other photographs the call starts anew.
+    (folder / "3 cut.png").write_bytes((folder / "0.png").read_bytes()[:60])
+    with pytest.raises(
+        UserError, match=r"0 of 4 photos registered; these 3 show .*; this one cannot be read: 3 cut\.png"
+    ):
+        process(folder, out, frames=10, seed=0, progress=nothing)
     (folder / "2.png").unlink()
+    with pytest.raises(UserError, match=r"3 cut\.png cannot be read: .*; 2 of 3 photographs in .* can be read"):
+        process(folder, out, frames=10, seed=0, progress=nothing)
+    (folder / "3 cut.png").unlink()
     with pytest.raises(UserError, match="0 of 2 photos registered"):
         process(folder, out, frames=10, seed=0, progress=nothing)
     other = tmp_path / "other"

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from sanerf.adapters.hash_field import CropBox, HashField, HashFieldParts, HashFieldSettings
-from sanerf.adapters.tiny_cuda_nn import SHIFT, GridShape, NetworkShape, take_apart, without_biases
+from sanerf.adapters.tiny_cuda_nn import SHIFT, GridShape, NetworkShape, level_growth, take_apart, without_biases
 from sanerf.errors import MissingExtraError, UserError, on_one_line
 from sanerf.geometry.transforms import Similarity
 from sanerf.shapes import Float
@@ -46,9 +46,9 @@ def read_snapshot(path: Path) -> dict[str, Any]:
             if not unpacker.eof:
                 raise UserError(f"{path} cannot be read: it is cut short or larger than 8 GiB")
         document = msgpack.unpackb(content, strict_map_key=False)
+    except UserError:
+        raise
     except (OSError, zlib.error, ValueError, TypeError, msgpack.UnpackException) as error:
-        if isinstance(error, UserError):
-            raise
         raise UserError(f"{path} is no snapshot of instant-ngp: {on_one_line(error) or 'no msgpack in it'}") from error
     if not isinstance(document, dict) or not isinstance(document.get("snapshot"), dict):
         raise UserError(f"{path} is no snapshot of instant-ngp: it has no entry 'snapshot'; save one in its window")
@@ -63,9 +63,9 @@ def instant_ngp_field(path: Path, world_from_file: Similarity) -> HashField:
     document = read_snapshot(path)
     try:
         return _field(document, path, world_from_file)
+    except UserError:
+        raise
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-        if isinstance(error, UserError):
-            raise
         raise UserError(
             f"{path} is no snapshot of instant-ngp that can be used: {type(error).__name__} {on_one_line(error)}"
         ) from error
@@ -86,7 +86,8 @@ def _field(document: dict[str, Any], path: Path, world_from_file: Similarity) ->
     _check_directions(document["dir_encoding"], path)
     density_shape = _network_shape(document["network"], grid.levels * grid.features, 16, path)
     colour_shape = _network_shape(document["rgb_network"], density_shape.outputs + 16, 3, path)
-    (density, colour), table = take_apart(_parameters(snapshot, path), [density_shape, colour_shape], grid, str(path))
+    shapes = [density_shape, colour_shape]
+    (density, colour), table = take_apart(_parameters(snapshot, path), shapes, grid=grid, source=str(path))
     # The grid pads its features with zeros: those columns count for nothing.
     density[0] = density[0][:, : density_shape.inputs]
 
@@ -138,7 +139,7 @@ def _grid_shape(encoding: dict[str, Any], aabb_scale: int, path: Path) -> GridSh
     base = int(encoding.get("base_resolution", 0)) or 1 << (log2_rows // 3)
     growth = float(encoding.get("per_level_scale", 0.0))
     if growth <= 0:
-        growth = float(np.exp(np.log(_FINEST * aabb_scale / base) / max(levels - 1, 1)))
+        growth = level_growth(base, _FINEST * aabb_scale, levels)
     return GridShape(levels, features, log2_rows, base, growth)
 
 

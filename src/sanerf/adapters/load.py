@@ -13,7 +13,7 @@ from sanerf.errors import UserError
 from sanerf.geometry.transforms import IDENTITY, Similarity
 
 
-def load_field(path: Path, world_from_file: Similarity, scene: Path) -> HashField:
+def load_field(path: Path, world_from_file: Similarity, *, scene: Path) -> HashField:
     """The trained field at `path`, in the world of the scene in the folder `scene`.
 
     `path` is a snapshot of instant-ngp, or the folder, config.yml or a checkpoint of a nerfacto training. Raises
@@ -24,7 +24,7 @@ def load_field(path: Path, world_from_file: Similarity, scene: Path) -> HashFiel
     if path.suffix in (".ingp", ".msgpack"):
         return instant_ngp_field(path, world_from_file)
     if path.is_dir() or path.suffix in (".ckpt", ".yml"):
-        return nerfacto_field(path, world_from_file, scene)
+        return nerfacto_field(path, world_from_file, scene=scene)
     raise UserError(
         f"{path} is no trained field: expected a snapshot of instant-ngp (.ingp, .msgpack) or the folder, config.yml "
         "or a checkpoint (.ckpt) of a nerfacto training"

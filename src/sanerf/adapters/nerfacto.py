@@ -15,13 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from sanerf.adapters.hash_field import HashField, HashFieldParts, HashFieldSettings
 from sanerf.adapters.nerfstudio_files import field_from_file, read_field_tensors, read_model_config, training_files
-from sanerf.adapters.tiny_cuda_nn import SHIFT, GridShape, NetworkShape, take_apart, without_biases
+from sanerf.adapters.tiny_cuda_nn import SHIFT, GridShape, NetworkShape, level_growth, take_apart, without_biases
 from sanerf.errors import UserError, on_one_line
 from sanerf.geometry.transforms import Similarity
 
@@ -41,7 +40,7 @@ class _Grid:
     rows: Tensor
 
 
-def nerfacto_field(path: Path, world_from_file: Similarity, scene: Path) -> HashField:
+def nerfacto_field(path: Path, world_from_file: Similarity, *, scene: Path) -> HashField:
     """The field of a training, for the scene in the folder `scene` on which it was trained.
 
     Raises UserError for files that are missing, damaged or of another method.
@@ -57,14 +56,14 @@ def nerfacto_field(path: Path, world_from_file: Similarity, scene: Path) -> Hash
         if not contracted:
             low, high = tensors["aabb"].float().clone()
         parts = HashFieldParts(
-            grid.table,
-            grid.scales,
-            grid.sides,
-            grid.rows,
-            low,
-            high,
-            density,
-            _folded(colour, density[-1][0].shape[0] - 1, _appearance(tensors, model), ones_follow=tcnn),
+            table=grid.table,
+            scales=grid.scales,
+            sides=grid.sides,
+            rows=grid.rows,
+            cube_low=low,
+            cube_high=high,
+            density_layers=density,
+            colour_layers=_folded(colour, density[-1][0].shape[0] - 1, _appearance(tensors, model), ones_follow=tcnn),
         )
         settings = HashFieldSettings(
             origin=f"nerfacto {files.checkpoint.name}",
@@ -75,9 +74,9 @@ def nerfacto_field(path: Path, world_from_file: Similarity, scene: Path) -> Hash
             # Older nerfactos do not know the factor; their density is the exponential alone.
             density_factor=float(model.get("average_init_density", 1.0)),
         )
+    except UserError:
+        raise
     except (KeyError, IndexError, RuntimeError, TypeError, ValueError) as error:
-        if isinstance(error, UserError):
-            raise
         raise UserError(f"{source} is no checkpoint of nerfacto that can be used: {on_one_line(error)}") from error
     return HashField(settings, parts, field_from_file(files, scene).after(world_from_file.inverse()))
 
@@ -101,8 +100,7 @@ def _read_torch(tensors: dict[str, Tensor], model: dict[str, Any], source: str) 
 
 def torch_scales(coarsest: int, finest: int, levels: int) -> Tensor:
     """Cells over the cube of nerfstudio's torch grid: in single precision, by which 2048 may come out as 2047."""
-    growth = float(np.exp((np.log(finest) - np.log(coarsest)) / (levels - 1))) if levels > 1 else 1.0
-    return torch.floor(coarsest * growth ** torch.arange(levels))
+    return torch.floor(coarsest * level_growth(coarsest, finest, levels) ** torch.arange(levels))
 
 
 def _layers(tensors: dict[str, Tensor], prefix: str) -> Layers:
@@ -120,8 +118,7 @@ def _read_tcnn(tensors: dict[str, Tensor], model: dict[str, Any], source: str) -
     finest = int(tensors["max_res"]) if "max_res" in tensors else int(model.get("max_res", 2048))
     log2_rows = int(tensors.get("log2_hashmap_size", torch.tensor(model.get("log2_hashmap_size", 19))))
     base, features = int(model.get("base_res", 16)), int(model.get("features_per_level", 2))
-    growth = float(np.exp((np.log(finest) - np.log(base)) / (levels - 1))) if levels > 1 else 1.0
-    shape = GridShape(levels, features, log2_rows, base, growth)
+    shape = GridShape(levels, features, log2_rows, base, level_growth(base, finest, levels))
     density_shape = NetworkShape(levels * features, int(model.get("hidden_dim", 64)), 1, 16)
     given = HARMONICS + 15 + len(_appearance(tensors, model))
     colour_shape = NetworkShape(given, int(model.get("hidden_dim_color", 64)), 2, 3)
@@ -135,13 +132,13 @@ def _read_tcnn(tensors: dict[str, Tensor], model: dict[str, Any], source: str) -
         if network is None or grid is None:
             raise UserError(f"{source} has no density network of nerfacto; its field has {', '.join(tensors)[:200]}")
         both = torch.cat([network, grid])
-    (density,), table = take_apart(both, [density_shape], shape, source)
+    (density,), table = take_apart(both, [density_shape], grid=shape, source=source)
     # The grid pads its features with zeros: those columns count for nothing.
     density[0] = density[0][:, : density_shape.inputs]
     head = of("mlp_head.tcnn_encoding.params", "mlp_head.params")
     if head is None:
         raise UserError(f"{source} has no colour network of nerfacto; its field has {', '.join(tensors)[:200]}")
-    (colour,), _ = take_apart(head, [colour_shape], None, source)
+    (colour,), _ = take_apart(head, [colour_shape], grid=None, source=source)
     return _Grid(table, *shape.layout()), without_biases(density), without_biases(colour)
 
 

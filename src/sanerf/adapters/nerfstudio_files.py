@@ -8,7 +8,6 @@ config.yml's tags are passed over: a tagged mapping is read as a mapping. Of the
 are taken (torch's `weights_only`); anything else in it is refused.
 """
 
-import json
 import math
 import pickle
 import struct
@@ -21,6 +20,7 @@ import torch
 from torch import Tensor
 
 from sanerf.errors import MissingExtraError, UserError, on_one_line
+from sanerf.files import read_json
 from sanerf.geometry.transforms import Similarity
 
 _DAMAGES = (ArithmeticError, AttributeError, EOFError, LookupError, OSError, RuntimeError, TypeError, ValueError,
@@ -113,19 +113,19 @@ def field_from_file(files: TrainingFiles, scene: Path) -> Similarity:
     `dataparser_transforms.json` is T0 behind the `applied_transform` of the scene's transforms.json, and s0 times the
     `applied_scale` there (its nerfstudio data parser); both are taken off again.
     """
-    saved = _read_object(files.transforms)
-    turned = _similarity(saved.get("transform"), 1.0, files.transforms)
+    saved = read_json(files.transforms)
+    turned = _rigid(saved.get("transform"), files.transforms)
     scale = _positive(saved.get("scale"), files.transforms)
     if (scene / "transforms.json").is_file():
-        listed = _read_object(scene / "transforms.json")
+        listed = read_json(scene / "transforms.json")
         rigid = np.eye(4)[:3].tolist() if listed.get("applied_transform") is None else listed["applied_transform"]
-        turned = turned.after(_similarity(rigid, 1.0, scene / "transforms.json").inverse())
+        turned = turned.after(_rigid(rigid, scene / "transforms.json").inverse())
         scale /= _positive(listed.get("applied_scale", 1.0), scene / "transforms.json")
     return Similarity(scale, turned.rotation, scale * turned.translation)
 
 
-def _similarity(matrix: Any, scale: Any, source: Path) -> Similarity:
-    """p -> scale * (R p + t) of a 3 x 4 matrix."""
+def _rigid(matrix: Any, source: Path) -> Similarity:
+    """p -> R p + t of a 3 x 4 matrix."""
     try:
         values = np.array(matrix, dtype=np.float64)[:3]
     except (TypeError, ValueError, IndexError) as error:
@@ -135,24 +135,13 @@ def _similarity(matrix: Any, scale: Any, source: Path) -> Similarity:
     rotation = values[:, :3]
     if not np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-3) or np.linalg.det(rotation) < 0:
         raise UserError(f"the transform in {source} is no rotation with a shift; other frames cannot be used")
-    factor = _positive(scale, source)
-    return Similarity(factor, torch.from_numpy(rotation.copy()), torch.from_numpy(factor * values[:, 3]))
+    return Similarity(1.0, torch.from_numpy(rotation.copy()), torch.from_numpy(values[:, 3].copy()))
 
 
 def _positive(value: Any, source: Path) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
         raise UserError(f"the scale in {source} is {value!r}; expected a positive number")
     return float(value)
-
-
-def _read_object(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise UserError(f"{path} is not readable JSON: {on_one_line(error)}") from error
-    if not isinstance(content, dict):
-        raise UserError(f"{path} holds no JSON object")
-    return content
 
 
 def _numpy_numbers() -> list[Any]:

@@ -60,8 +60,16 @@ class NetworkShape:
         return [(rows, columns) for columns, rows in pairwise(widths)]
 
 
+def level_growth(coarsest: int, finest: int, levels: int) -> float:
+    """The factor from one level's resolution to the next; 1 where there is one level.
+
+    nerfstudio rounds its levels' resolutions down, so they depend on the order of these operations.
+    """
+    return float(np.exp((np.log(finest) - np.log(coarsest)) / (levels - 1))) if levels > 1 else 1.0
+
+
 def take_apart(
-    values: Float[Tensor, "parameters"], networks: Sequence[NetworkShape], grid: GridShape | None, source: str
+    values: Float[Tensor, "parameters"], networks: Sequence[NetworkShape], *, grid: GridShape | None, source: str
 ) -> tuple[list[list[Tensor]], Float[Tensor, "entries channels"]]:
     """The padded weight matrices of each network, and the table of the grid that follows them.
 

@@ -4,7 +4,7 @@ The density is frozen (section 3.3.1), so nothing about a ray changes while the 
 compositing weight matters are kept, about four a ray, packed one after the other.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
 import torch
@@ -13,13 +13,14 @@ from torch import Tensor
 
 from sanerf.aggregate.view_masks import ViewMask, ViewMasks
 from sanerf.geometry.cameras import Camera, Rays, camera_rays
+from sanerf.progress import OnPart
 from sanerf.render.images import CHUNK, Renderer
 from sanerf.render.renderer import KeptSamples, keep_samples
 from sanerf.shapes import Bool, Float, Int64
 
 
 @dataclass(frozen=True)
-class Lattice:
+class PixelLattice:
     """The pixels of a view that have rays: every `stride`-th from `first_column` and `first_row`, row-major.
 
     `first_ray` is the bank's index of the first. The offsets differ from view to view, so that together the views see
@@ -61,7 +62,7 @@ class RayBank:
     first_sample: Int64[Tensor, "rays_and_one"]
     accumulation: Float[Tensor, "rays"]
     possible: Bool[Tensor, "rays objects"]
-    lattices: dict[int, Lattice]
+    lattices: dict[int, PixelLattice]
 
     def __len__(self) -> int:
         return self.possible.shape[0]
@@ -76,7 +77,7 @@ class RayBank:
 
 
 def possible_identities(
-    masks: dict[str, ViewMask], names: Sequence[str], lattice: Lattice
+    masks: dict[str, ViewMask], names: Sequence[str], lattice: PixelLattice
 ) -> Bool[Tensor, "rays objects"]:
     """What each pixel of a view's lattice may be: the object of the most probable mask above one half, else background
     or any object that has no mask in this view."""
@@ -106,7 +107,7 @@ def build_ray_bank(
     total_rays: int,
     weight_threshold: float,
     generator: torch.Generator,
-    on_progress: Callable[[int, int], None] | None = None,
+    on_progress: OnPart | None = None,
 ) -> RayBank:
     """About `total_rays` rays on lattices over all views, with what the renderer says about them, and no masks yet."""
     device = renderer.density_grid.device
@@ -116,7 +117,7 @@ def build_ray_bank(
     for done, (view, camera) in enumerate(cameras.items(), start=1):
         row, column = torch.randint(stride, (2,), generator=generator).tolist()
         rows, columns = len(range(row, camera.height, stride)), len(range(column, camera.width, stride))
-        lattices[view] = Lattice(first_ray, rows, columns, row, column, stride)
+        lattices[view] = PixelLattice(first_ray, rows, columns, row, column, stride)
         first_ray += rows * columns
         rays = camera_rays(camera, lattices[view].xy())
         for start in range(0, len(rays), CHUNK):

@@ -1,4 +1,4 @@
-"""Second opinions: what the object field renders in a view prompts the decoder again (box, mask and a point inside).
+"""Revision of masks: what the object field renders in a view prompts the decoder again (box, mask, a point inside).
 
 The first masks come from a few clicks each and differ from view to view; the field fused from them is closer to the
 truth than most. A view whose new mask still contradicts the field is left out, so that it cannot poison it. The field
@@ -13,10 +13,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sanerf.aggregate.losses import mask_logits
-from sanerf.aggregate.ray_bank import Lattice, RayBank, with_masks
+from sanerf.aggregate.ray_bank import PixelLattice, RayBank, with_masks
 from sanerf.aggregate.view_masks import ViewMask, ViewMasks
 from sanerf.fields.object import ObjectField
 from sanerf.geometry.cameras import Camera
+from sanerf.progress import OnPart
 from sanerf.prompts.lift import points_inside
 from sanerf.render.renderer import accumulate
 from sanerf.segmenter.protocol import ImageFeatures, MaskHypotheses, Segmenter, ViewPrompts
@@ -30,10 +31,10 @@ _CHUNK = 65536
 
 
 @dataclass(frozen=True)
-class FieldOpinion:
+class RenderedIdentities:
     """Identity probabilities (Eq. 7) at the lattice of one view, background first."""
 
-    lattice: Lattice
+    lattice: PixelLattice
     probability: Float[Tensor, "rows columns objects"]
 
     def upsampled(self, identity: int, camera: Camera) -> Float[Tensor, "h w"]:
@@ -55,16 +56,16 @@ def fit_and_revise(
     names: Sequence[str],
     revisions: int,
     fit: Callable[[RayBank, int], None],
-    ask_again: Callable[[dict[int, FieldOpinion]], ViewMasks],
+    revise: Callable[[dict[int, RenderedIdentities]], ViewMasks],
 ) -> ViewMasks:
     """Fit the field to the masks, let it prompt the decoder again and fit it to the answers, `revisions` times.
 
-    `fit(bank, revision)` trains `field` on a bank with masks, at first as revision 0; `ask_again(opinions)` is
+    `fit(bank, revision)` trains `field` on a bank with masks, at first as revision 0; `revise(rendered)` is
     `revise_masks` with a decoder behind it. Gives the masks of the last fit.
     """
     fit(with_masks(bank, masks, names), 0)
     for revision in range(1, revisions + 1):
-        masks = with_lost_objects(ask_again(field_opinions(field, bank)), masks)
+        masks = with_lost_objects(revise(render_identities(field, bank)), masks)
         fit(with_masks(bank, masks, names), revision)
     return masks
 
@@ -80,7 +81,7 @@ def with_lost_objects(revised: ViewMasks, before: ViewMasks) -> ViewMasks:
     return out
 
 
-def field_opinions(field: ObjectField, bank: RayBank) -> dict[int, FieldOpinion]:
+def render_identities(field: ObjectField, bank: RayBank) -> dict[int, RenderedIdentities]:
     """What the object field renders at every view's lattice."""
     out = []
     with torch.no_grad():
@@ -90,32 +91,33 @@ def field_opinions(field: ObjectField, bank: RayBank) -> dict[int, FieldOpinion]
             out.append(torch.softmax(mask_logits(composited, bank.accumulation[rays]), dim=1))
     flat = torch.cat(out).cpu()
     return {
-        view: FieldOpinion(of, flat[of.rays].reshape(of.rows, of.columns, -1)) for view, of in bank.lattices.items()
+        view: RenderedIdentities(of, flat[of.rays].reshape(of.rows, of.columns, -1))
+        for view, of in bank.lattices.items()
     }
 
 
 def revise_masks(
     segmenter: Segmenter,
     features_of: Callable[[int], ImageFeatures],
-    opinions: dict[int, FieldOpinion],
+    rendered: dict[int, RenderedIdentities],
     names: Sequence[str],
     cameras: dict[int, Camera],
-    on_progress: Callable[[int, int], None] | None = None,
+    on_progress: OnPart | None = None,
 ) -> ViewMasks:
     """A new mask of every object in every view where the field sees it; none where decoder and field disagree."""
     out: ViewMasks = {}
     for done, (view, camera) in enumerate(cameras.items(), start=1):
         asked: list[tuple[str, Bool[Tensor, "h w"], ViewPrompts]] = []
-        identity = opinions[view].probability.argmax(dim=-1)
+        identity = rendered[view].probability.argmax(dim=-1)
         for index, name in enumerate(names, start=1):
             if float((identity == index).float().mean()) < LEAST_AREA:
                 continue
-            opinion = opinions[view].upsampled(index, camera)
-            if bool((opinion > 0.5).any()):
-                asked.append((name, opinion > 0.5, prompts_from_mask(opinion)))
+            probability = rendered[view].upsampled(index, camera)
+            if bool((probability > 0.5).any()):
+                asked.append((name, probability > 0.5, prompts_from_mask(probability)))
         answers = segmenter.decode(features_of(view), [prompts for _, _, prompts in asked]) if asked else []
-        for (name, opinion, _), answer in zip(asked, answers, strict=True):
-            logits, predicted_iou, agreement = nearest_hypothesis(answer, opinion)
+        for (name, rendered_mask, _), answer in zip(asked, answers, strict=True):
+            logits, predicted_iou, agreement = nearest_hypothesis(answer, rendered_mask)
             if agreement >= LEAST_AGREEMENT:
                 out.setdefault(view, {})[name] = ViewMask(torch.sigmoid(logits), predicted_iou)
         if on_progress is not None:
@@ -134,11 +136,11 @@ def prompts_from_mask(probability: Float[Tensor, "h w"]) -> ViewPrompts:
 
 
 def nearest_hypothesis(
-    answer: MaskHypotheses, opinion: Bool[Tensor, "h w"]
+    answer: MaskHypotheses, rendered_mask: Bool[Tensor, "h w"]
 ) -> tuple[Float[Tensor, "h w"], float, float]:
     """Of a decoder's masks the one that overlaps the field's most: logits, predicted IoU, and IoU with the field."""
-    mask_logits = answer.mask_logits.to(opinion.device)
+    mask_logits = answer.mask_logits.to(rendered_mask.device)
     masks = mask_logits > 0
-    ious = (masks & opinion).sum((1, 2)) / (masks | opinion).sum((1, 2)).clamp(min=1)
+    ious = (masks & rendered_mask).sum((1, 2)) / (masks | rendered_mask).sum((1, 2)).clamp(min=1)
     best = int(ious.argmax())
     return mask_logits[best], float(answer.predicted_iou[best]), float(ious[best])

@@ -13,6 +13,7 @@ from sanerf.data.mask_files import mask_paths
 from sanerf.data.scene import Scene
 from sanerf.errors import UserError
 from sanerf.geometry.cameras import Camera
+from sanerf.progress import OnPart
 from sanerf.prompts.lift import LiftedPrompts, view_prompts
 from sanerf.render.images import Renderer
 from sanerf.segmenter.choose import choose_hypothesis
@@ -57,7 +58,7 @@ def decode_views(
     lifted: Sequence[LiftedPrompts],
     cameras: dict[int, Camera],
     renderer: Renderer,
-    on_progress: Callable[[int, int], None] | None = None,
+    on_progress: OnPart | None = None,
 ) -> ViewMasks:
     """`decode_view` over many views; `features_of` gives a view's features, `cameras` the views to decode."""
     out: ViewMasks = {}

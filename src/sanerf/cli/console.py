@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+import tyro
+
 from sanerf.cli.torchrun import is_first_process
 from sanerf.errors import UserError
 
@@ -23,6 +25,8 @@ class CommonOptions:
 
     in_parallel: ClassVar[bool] = False
     """whether torchrun may start the command as several processes that work together"""
+    goes_on: ClassVar[bool] = False
+    """whether the same command, after an interruption, goes on from what was done"""
 
     seed: int = 0
     """seed of every random choice"""
@@ -30,6 +34,12 @@ class CommonOptions:
     """where to compute; auto takes a CUDA device where there is one"""
     json: bool = False
     """print one JSON object, alone, on stdout"""
+
+
+def optional(metavar: str) -> object:
+    """How help shows an option that need not be given: `metavar`, where tyro would show "{None}|PATH" and a default of
+    None. The option's help says what happens without it."""
+    return tyro.conf.arg(metavar=metavar, help_behavior_hint="(optional)")
 
 
 def open_device(options: CommonOptions) -> "torch.device":

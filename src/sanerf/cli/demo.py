@@ -14,6 +14,8 @@ FAST_STEPS = 500
 class Demo(CommonOptions):
     """Train, segment, score and export the bundled scene: a table of 13 objects, five of them clicked."""
 
+    goes_on = True
+
     out: Path = Path("demo")
     """folder for the run, the exported objects and report.html"""
     fast: bool = False
@@ -81,7 +83,9 @@ class Demo(CommonOptions):
                 alone=alone,
                 on_view=on_view,
             )
-            surfaces = object_surfaces(run, renderer, segmentation, segmentation.names, progress)
+            surfaces = object_surfaces(
+                run, renderer, segmentation=segmentation, names=segmentation.names, progress=progress
+            )
             sources = {name: ObjectSource(run, renderer, segmentation, name) for name in segmentation.names}
             for done, (name, surface) in enumerate(surfaces.items(), start=1):
                 write_points(self.out / "objects" / f"{name}.ply", export_points(sources[name], surface))

@@ -2,17 +2,18 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
-from sanerf.cli.console import CommonOptions, print_result
+from sanerf.cli.console import CommonOptions, optional, print_result
 
 
 @dataclass(frozen=True)
 class Doctor(CommonOptions):
     """Say what this machine can do and, given a scene, what is wrong with the capture."""
 
-    scene: tyro.conf.Positional[Path | None] = None
+    scene: Annotated[tyro.conf.Positional[Path | None], optional("[SCENE]")] = None
     """folder of a scene to look at"""
 
     def run(self) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from sanerf.cli.console import CommonOptions, peak_memory_gb, print_result, progress_bars, say
+from sanerf.cli.console import CommonOptions, optional, peak_memory_gb, print_result, progress_bars, say
 from sanerf.cli.opened import open_trained
 from sanerf.errors import UserError
 
@@ -17,13 +17,13 @@ class Evaluate(CommonOptions):
 
     run_folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")] = field(kw_only=True)
     """trained run folder"""
-    masks: Path | None = None
+    masks: Annotated[Path | None, optional("DIR")] = None
     """folder of true masks: DIR/NAME/STEM.png, or DIR/STEM.png for one object"""
-    name: str | None = None
+    name: Annotated[str | None, optional("NAME")] = None
     """the object to score; by default all of the run's that have a folder in --masks"""
     views: Literal["test", "train", "all"] = "test"
     """which views to score"""
-    report: Path | None = None
+    report: Annotated[Path | None, optional("PATH.html")] = None
     """where to write the HTML report; by default report.html in the run folder"""
 
     def run(self) -> None:

@@ -42,7 +42,7 @@ class Export(CommonOptions):
         )
         from sanerf.export.mesh_files import check_mesh_ending, write_mesh
         from sanerf.export.points import check_points_ending, write_points
-        from sanerf.files import atomic_folder, write_png
+        from sanerf.files import atomic_folder, check_folder, write_png
         from sanerf.run.segmentation import find_object
 
         # Before the minutes that rendering takes.
@@ -52,6 +52,8 @@ class Export(CommonOptions):
             check_mesh_ending(self.out)
         elif self.format == "points":
             check_points_ending(self.out)
+        else:
+            check_folder(self.out / self.name if self.format == "masks" else self.out)
         with progress_bars() as progress:
             opened = open_trained(self.run_folder, self)
             segmentation = find_object(opened.segmentations, self.name, opened.run)
@@ -59,18 +61,21 @@ class Export(CommonOptions):
             scene = opened.run.scene
 
             def surface() -> ObjectSurface:
-                return object_surfaces(opened.run, opened.renderer, segmentation, [self.name], progress)[self.name]
+                found = object_surfaces(
+                    opened.run, opened.renderer, segmentation=segmentation, names=[self.name], progress=progress
+                )
+                return found[self.name]
 
             views = scene.split(self.views)
             if self.format == "masks":
                 pairs = (
                     (scene.output_stem(i), view_mask(source, i, rendered))
-                    for i, rendered in export_views(source, views, progress)
+                    for i, rendered in export_views(source, views, progress=progress)
                 )
                 what = f"{len(views)} masks in {write_masks(self.out, self.name, pairs)}"
             elif self.format == "rgba":
                 with atomic_folder(self.out) as folder:
-                    for i, rendered in export_views(source, views, progress):
+                    for i, rendered in export_views(source, views, progress=progress):
                         write_png(folder / f"{scene.output_stem(i)}.png", view_cutout(source, i, rendered))
                 what = f"{len(views)} cut-outs in {self.out}"
             elif self.format == "points":
@@ -78,7 +83,7 @@ class Export(CommonOptions):
                 write_points(self.out, cloud)
                 what = f"{len(cloud)} points in {self.out}"
             else:
-                mesh = export_mesh(source, surface(), self.resolution)
+                mesh = export_mesh(source, surface(), resolution=self.resolution)
                 write_mesh(self.out, mesh)
                 what = f"{len(mesh.vertices)} vertices and {len(mesh.faces)} faces in {self.out}"
         memory = peak_memory_gb()

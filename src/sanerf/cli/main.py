@@ -16,7 +16,8 @@ from sanerf.cli.torchrun import first_one_ends_us, is_first_process, process_cou
 from sanerf.errors import ProcessLostError, UserError
 
 _OUT_OF_MEMORY = "out of memory; smaller pictures (a larger --downscale) need less"
-_INTERRUPTED = "interrupted; nothing is half written, and train and segment go on from what they have done"
+_INTERRUPTED = "interrupted; nothing is half written"
+_GOES_ON = ", and the same command goes on from what this one has done"
 
 
 def main() -> None:
@@ -67,7 +68,7 @@ def run_command(command) -> int:
     except ProcessLostError as error:
         return _fail_once(str(error), 1)
     except KeyboardInterrupt:
-        return _interrupted()
+        return _interrupted(command.goes_on)
     except BrokenPipeError:
         return 1
     except OSError as error:
@@ -87,8 +88,8 @@ def run_command(command) -> int:
     return 0
 
 
-def _interrupted() -> int:
-    return _fail(_INTERRUPTED, 1) if is_first_process() else 1
+def _interrupted(goes_on: bool = False) -> int:
+    return _fail(_INTERRUPTED + (_GOES_ON if goes_on else ""), 1) if is_first_process() else 1
 
 
 def _fail_once(message: str, code: int) -> int:

@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
-from sanerf.cli.console import CommonOptions, print_result
+from sanerf.cli.console import CommonOptions, optional, print_result
 from sanerf.errors import UserError
 
 
@@ -13,13 +14,13 @@ from sanerf.errors import UserError
 class Masks(CommonOptions):
     """Make masks of objects from a data set's instance maps; without --objects, list the values in the maps."""
 
-    scene: tyro.conf.Positional[Path] = field(kw_only=True)
+    scene: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="SCENE")] = field(kw_only=True)
     """folder of the scene"""
     maps: Path = field(kw_only=True)
     """folder of instance maps: STEM.png, STEM.npy or STEM.hdf5, whole numbers as pixel values"""
-    objects: Path | None = None
+    objects: Annotated[Path | None, optional("FILE.json")] = None
     """JSON file of the objects' values, {"chair": 12, "table": [3, 4]}, or 3D-FRONT's metadata"""
-    out: Path | None = None
+    out: Annotated[Path | None, optional("DIR")] = None
     """folder to write, for `evaluate --masks` and `segment --segmenter masks:`"""
 
     def run(self) -> None:

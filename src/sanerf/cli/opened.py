@@ -1,12 +1,14 @@
-"""Opening a run folder for a command."""
+"""Opening a scene or a run folder for a command, and what a command that makes a run prints of it."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sanerf.cli.console import CommonOptions, open_device
+from sanerf.cli.console import CommonOptions, open_device, peak_memory_gb, print_result, say
+from sanerf.errors import UserError
 
 if TYPE_CHECKING:
+    from sanerf.data.scene import Scene
     from sanerf.render.images import Renderer
     from sanerf.run.folder import Run
     from sanerf.run.segmentation import Segmentation
@@ -32,3 +34,27 @@ def open_trained(path: Path, options: CommonOptions, *, with_objects: bool = Tru
     kernels = kernels_for("auto", device)
     segmentations = load_segmentations(run, kernels, device) if with_objects else []
     return OpenedRun(run, load_renderer(run, kernels, device), segmentations)
+
+
+def open_scene(path: Path, *, holdout: str | None, downscale: int) -> "Scene":
+    """The scene in a folder, its warnings said. UserError where it cannot be read or `--downscale` makes no sense."""
+    from sanerf.data.load import load_scene
+
+    if downscale < 1:
+        raise UserError(f"--downscale should be at least 1, not {downscale}")
+    scene = load_scene(path, holdout=holdout)
+    for warning in scene.warnings:
+        say(f"note: {warning}")
+    return scene
+
+
+def print_run(options: CommonOptions, run: "Run", done: str) -> None:
+    """The result of a command that made a run: how many views it has, and, in words, what was `done` to it."""
+    memory = peak_memory_gb()
+    result = {
+        "run": str(run.path),
+        "train_views": len(run.scene.train),
+        "test_views": len(run.scene.test),
+        "peak_memory_gb": round(memory, 2),
+    }
+    print_result(options, result, [f"{done}: {run.path} (peak memory {memory:.1f} GB)"])

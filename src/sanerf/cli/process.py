@@ -14,6 +14,8 @@ from sanerf.errors import UserError
 class Process(CommonOptions):
     """Photographs or a video to a posed scene, by structure from motion (COLMAP's)."""
 
+    goes_on = True
+
     source: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="PHOTOS_OR_VIDEO")] = field(kw_only=True)
     """folder of photographs of one place, or a video"""
     out: Path = field(kw_only=True)

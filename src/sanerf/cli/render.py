@@ -2,13 +2,17 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from sanerf.cli.console import CommonOptions, peak_memory_gb, print_result, progress_bars
 from sanerf.cli.opened import open_trained
 from sanerf.errors import UserError
+
+if TYPE_CHECKING:
+    from sanerf.geometry.cameras import Camera
+    from sanerf.run.folder import Run
 
 
 @dataclass(frozen=True)
@@ -25,29 +29,21 @@ class Render(CommonOptions):
     """comma-separated: rgb, depth, mask:NAME, overlay:NAME"""
 
     def run(self) -> None:
-        from sanerf.data.camera_path import read_camera_path
-        from sanerf.files import atomic_folder
+        from sanerf.files import atomic_folder, check_folder
+        from sanerf.run.folder import open_run
         from sanerf.run.render_run import parse_outputs, write_outputs
-        from sanerf.run.segment_run import run_cameras
         from sanerf.run.segmentation import find_object, render_objects
 
+        # Before the field is loaded.
+        outputs = parse_outputs(self.what)
+        check_folder(self.out)
+        run = open_run(self.run_folder)
+        named = self._cameras(run)
         with progress_bars() as progress:
             opened = open_trained(self.run_folder, self)
-            run = opened.run
-            outputs = parse_outputs(self.what)
             wanted = {name: find_object(opened.segmentations, name, run) for _, name in outputs if name}
             # Newest first, as `owners` wants them; each field is evaluated once for all its objects.
             segmentations = [s for s in opened.segmentations if s in wanted.values()]
-            if self.views in ("test", "train", "all"):
-                cameras = run_cameras(run)
-                named = [(run.scene.output_stem(i), cameras[i]) for i in run.scene.split(self.views)]
-            elif self.views.endswith(".json"):
-                path = read_camera_path(Path(self.views), run.scene.world_from_file)
-                named = [(f"{i:05d}", camera) for i, camera in enumerate(path)]
-            else:
-                raise UserError(f"--views should be test, train, all or a .json file of cameras, not {self.views!r}")
-            if not named:
-                raise UserError(f"{self.run_folder} has no {self.views} views")
             with atomic_folder(self.out) as folder:
                 for done, (stem, camera) in enumerate(named, start=1):
                     rendered = render_objects(opened.renderer, camera, segmentations, run.background)
@@ -56,3 +52,19 @@ class Render(CommonOptions):
         memory = peak_memory_gb()
         result = {"out": str(self.out), "views": len(named), "peak_memory_gb": round(memory, 2)}
         print_result(self, result, [f"rendered {len(named)} views into {self.out} (peak memory {memory:.1f} GB)"])
+
+    def _cameras(self, run: "Run") -> "list[tuple[str, Camera]]":
+        """The cameras of --views and the stems of their files."""
+        from sanerf.data.camera_path import read_camera_path
+        from sanerf.run.segment_run import run_cameras
+
+        if self.views.endswith(".json"):
+            path = read_camera_path(Path(self.views), run.scene.world_from_file)
+            return [(f"{i:05d}", camera) for i, camera in enumerate(path)]
+        if self.views not in ("test", "train", "all"):
+            raise UserError(f"--views should be test, train, all or a .json file of cameras, not {self.views!r}")
+        cameras = run_cameras(run)
+        named = [(run.scene.output_stem(i), cameras[i]) for i in run.scene.split(self.views)]
+        if not named:
+            raise UserError(f"{self.run_folder} has no {self.views} views")
+        return named

@@ -14,6 +14,8 @@ from sanerf.cli.opened import open_trained
 class Segment(CommonOptions):
     """Carry prompts to every training view, decode a mask in each, and fuse them into 3D objects."""
 
+    goes_on = True
+
     run_folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")] = field(kw_only=True)
     """trained run folder"""
     prompts: Path = field(kw_only=True)

@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 import tyro
 
-from sanerf.cli.console import CommonOptions, open_device, peak_memory_gb, print_result, progress_bars, say
+from sanerf.cli.console import CommonOptions, open_device, optional, progress_bars
+from sanerf.cli.opened import open_scene, print_run
 from sanerf.errors import UserError
 
 
@@ -14,19 +15,20 @@ from sanerf.errors import UserError
 class Train(CommonOptions):
     """Train the radiance field of a scene. Goes on where an interrupted call stopped."""
 
-    in_parallel: ClassVar[bool] = True
+    goes_on = True
+    in_parallel = True
 
-    scene: tyro.conf.Positional[Path] = field(kw_only=True)
+    scene: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="SCENE")] = field(kw_only=True)
     """folder of the scene, with transforms.json, poses_bounds.npy or what else docs/layouts.md lists in it"""
     out: Annotated[Path, tyro.conf.arg(metavar="RUN")] = field(kw_only=True)
     """run folder to make or to go on with"""
-    steps: int | None = None
+    steps: Annotated[int | None, optional("N")] = None
     """optimisation steps; by default 3000, or as many as --minutes allows"""
-    minutes: float | None = None
+    minutes: Annotated[float | None, optional("M")] = None
     """stop after this many minutes, if that comes first; more of them make a sharper field"""
     downscale: int = 1
     """use pictures at 1/D of their size"""
-    holdout: str | None = None
+    holdout: Annotated[str | None, optional("every:8|none|FILE")] = None
     """views kept for testing: every:8, none, or a file of names; by default the scene's own, else every:8"""
     backend: Literal["auto", "torch", "numba", "triton"] = "auto"
     """the kernels' implementation"""
@@ -38,7 +40,6 @@ class Train(CommonOptions):
             raise UserError(f"--minutes should be more than 0, not {self.minutes}")
         if self.downscale < 1:
             raise UserError(f"--downscale should be at least 1, not {self.downscale}")
-        from sanerf.data.load import load_scene
         from sanerf.kernels.backend import kernels_for
         from sanerf.run.config import RunConfig
         from sanerf.run.parallel import joined, own_device
@@ -49,10 +50,8 @@ class Train(CommonOptions):
         if self.steps is not None or self.minutes is not None:
             config = replace(config, training=replace(config.training, steps=self.steps))
         with joined(device) as ranks, progress_bars() as progress:
+            scene = open_scene(self.scene, holdout=self.holdout, downscale=self.downscale)
             kernels = kernels_for(self.backend, device)
-            scene = load_scene(self.scene, holdout=self.holdout)
-            for warning in scene.warnings:
-                say(f"note: {warning}")
 
             def on_step(step: int, steps: int, psnr: float, seconds: float) -> None:
                 progress("train", step, steps, f"PSNR {psnr:.1f} dB, {seconds:.0f} s")
@@ -60,11 +59,4 @@ class Train(CommonOptions):
             run = train_run(
                 scene, config, self.out, kernels, device, minutes=self.minutes, on_step=on_step, ranks=ranks
             )
-        memory = peak_memory_gb()
-        result = {
-            "run": str(run.path),
-            "train_views": len(scene.train),
-            "test_views": len(scene.test),
-            "peak_memory_gb": round(memory, 2),
-        }
-        print_result(self, result, [f"trained: {run.path} (peak memory {memory:.1f} GB)"])
+        print_run(self, run, "trained")

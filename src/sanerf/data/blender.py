@@ -5,21 +5,11 @@ view is called by its path in the scene folder ("train/r_0.png"), for train and 
 `transforms_val.json` is read only where there is no test file.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from sanerf.data.capture import Capture, sorted_views
 from sanerf.data.images import has_real_alpha
-from sanerf.data.scene import View
-from sanerf.data.transforms_json import (
-    Frame,
-    frame_camera,
-    frame_mask,
-    present_frames,
-    read_frames,
-    read_json,
-    relative_name,
-)
+from sanerf.data.transforms_parts import part_names, read_parts
 
 
 def read_blender(root: Path) -> Capture:
@@ -41,25 +31,3 @@ def read_blender(root: Path) -> Capture:
         z_is_up=has_alpha,
         warnings=warnings,
     )
-
-
-def read_parts(root: Path, sources: Sequence[Path]) -> tuple[list[list[View]], tuple[str, ...]]:
-    """The views of each file, named by their paths in `root`, and the sentences about missing pictures."""
-    parts: list[list[View]] = []
-    warnings: tuple[str, ...] = ()
-    for source in sources:
-        frames, missing = present_frames(read_frames(read_json(source), source), source)
-        parts.append([_view(frame, root, source) for frame in frames])
-        warnings += missing
-    return parts, warnings
-
-
-def part_names(views: Sequence[View]) -> tuple[str, ...]:
-    """The names of a part's views."""
-    return tuple(view.name for view in views)
-
-
-def _view(frame: Frame, root: Path, source: Path) -> View:
-    assert frame.image_path is not None, frame.listed_path
-    camera, mask = frame_camera(frame, source), frame_mask(frame, source)
-    return View(relative_name(frame, root), frame.image_path, camera, mask)

@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 
 from sanerf.data.capture import rigid_pose
-from sanerf.data.transforms_json import CV_FROM_GL, read_json
+from sanerf.data.transforms_json import CV_FROM_GL
 from sanerf.errors import UserError
+from sanerf.files import read_json
 from sanerf.geometry.cameras import Camera
 from sanerf.geometry.transforms import Similarity
 

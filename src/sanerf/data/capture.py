@@ -4,6 +4,7 @@
 fit its picture.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -14,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sanerf.data.images import picture_header
+from sanerf.data.images import is_picture, picture_header
 from sanerf.data.scene import View
 from sanerf.errors import UserError
 from sanerf.geometry.cameras import Camera, camera_rays, resized
@@ -116,17 +117,42 @@ def sorted_views(views: Sequence[View], source: Path) -> tuple[View, ...]:
     return tuple(ordered)
 
 
+def picture_folder(root: Path) -> tuple[Path, list[Path]]:
+    """color/ or else images/, and its pictures in order of name. Raises UserError where neither has one."""
+    for folder in (root / "color", root / "images"):
+        pictures = sorted(path for path in folder.glob("*") if is_picture(path))
+        if pictures:
+            return folder, pictures
+    raise UserError(f"{root} has camera poses but no pictures; expected them in color/ or images/")
+
+
+def trailing_number(stem: str) -> int | None:
+    """The number at the end of a file's stem, by which some data sets tell their files apart."""
+    digits = re.search(r"\d+$", stem)
+    return int(digits.group()) if digits else None
+
+
+def left_out(names: Sequence[str], among: str, reason: str) -> tuple[str, ...]:
+    """A sentence with the first three of the pictures that a reader passes over, none where it passes over none.
+
+    `among` goes on after their number ("of 7 pictures"); `reason` says why.
+    """
+    if not names:
+        return ()
+    examples = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+    return (f"{len(names)} {among} left out, {reason}: {examples}",)
+
+
 def wide_angle_warnings(views: Sequence[View]) -> tuple[str, ...]:
     """A sentence where pictures show what lies 90 degrees or more off the optical axis: no click counts there."""
     wide, known = [], {}
     for view in views:
         camera = view.camera
-        key = (camera.width, camera.height, camera.fx, camera.fy, camera.cx, camera.cy, camera.lens)
-        if key not in known:
+        if camera.intrinsics not in known:
             x, y = float(camera.width), float(camera.height)
             corners = torch.tensor([[0, 0], [x, 0], [0, y], [x, y]], dtype=torch.float64)
-            known[key] = float(camera_rays(camera, corners).z_per_distance.min()) <= 0
-        wide += [view.name] * known[key]
+            known[camera.intrinsics] = float(camera_rays(camera, corners).z_per_distance.min()) <= 0
+        wide += [view.name] * known[camera.intrinsics]
     if not wide:
         return ()
     return (f"{len(wide)} of {len(views)} pictures show more than 180 degrees from corner to corner ({wide[0]}, for "

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from sanerf.data.capture import Capture, fitted_to_picture, rigid_pose, sorted_views, wide_angle_warnings
+from sanerf.data.capture import Capture, fitted_to_picture, left_out, rigid_pose, sorted_views, wide_angle_warnings
 from sanerf.data.images import has_real_alpha, is_picture
 from sanerf.data.scene import View
 from sanerf.errors import MissingExtraError, UserError, on_one_line
@@ -192,11 +192,9 @@ def _other_models(source: Path) -> tuple[str, ...]:
 
 def _missing_pictures(posed: Mapping[str, Any], paths: Mapping[str, Path], folder: Path) -> tuple[str, ...]:
     missing = sorted(name for name in posed if name not in paths)
-    if not missing:
-        return ()
     noun = "picture" if len(missing) == 1 else "pictures"
-    return (f"{len(missing)} {noun} of the {len(posed)} with a pose left out, for want of the file in {folder.name}: "
-            f"{_examples(missing)}",)  # fmt: skip
+    among = f"{noun} of the {len(posed)} with a pose"
+    return left_out(missing, among, f"for want of the file in {folder.name}")
 
 
 def _unposed_photographs(used: Sequence[Path], folder: Path, root: Path) -> tuple[str, ...]:
@@ -207,11 +205,5 @@ def _unposed_photographs(used: Sequence[Path], folder: Path, root: Path) -> tupl
         there = [path for path in there if path.parent in folders]
     known = set(used)
     unposed = [path.relative_to(folder).as_posix() for path in there if path not in known]
-    if not unposed:
-        return ()
-    return (f"{len(unposed)} of the {len(there)} photographs in {folder.name} left out, for want of a pose (COLMAP did "
-            f"not register them): {_examples(unposed)}",)  # fmt: skip
-
-
-def _examples(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+    among = f"of the {len(there)} photographs in {folder.name}"
+    return left_out(unposed, among, "for want of a pose (COLMAP did not register them)")

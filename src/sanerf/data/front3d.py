@@ -19,10 +19,11 @@ Sources: NeRF-RPN (github.com/lyclyc52/NeRF_RPN, data/README.md); the scripts th
 
 from pathlib import Path
 
-from sanerf.data.blender import part_names, read_parts
 from sanerf.data.capture import Capture, room_box, sorted_views
-from sanerf.data.transforms_json import read_frames, read_json
+from sanerf.data.transforms_json import read_frames
+from sanerf.data.transforms_parts import part_names, read_parts
 from sanerf.errors import UserError
+from sanerf.files import read_json
 
 
 def is_front3d(root: Path) -> bool:

@@ -11,7 +11,6 @@ Which numbers are which object is told by a JSON file: `{"chair": 12, "table": [
 metadata of 3D-FRONT, each with `name` and `id`. What is written follows `sanerf.data.mask_files`.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,11 +18,11 @@ from typing import Any
 
 import numpy as np
 
+from sanerf.data.capture import trailing_number
 from sanerf.data.images import open_picture
 from sanerf.data.scene import Scene
-from sanerf.data.transforms_json import read_json
 from sanerf.errors import MissingExtraError, UserError
-from sanerf.files import atomic_folder, write_png
+from sanerf.files import atomic_folder, read_json, write_png
 from sanerf.shapes import Int64
 
 SUFFIXES = (".png", ".npy", ".hdf5", ".h5")
@@ -50,11 +49,11 @@ def map_paths(folder: Path, scene: Scene) -> dict[int, Path]:
     by_stem = {stem: [path for path in files if path.stem == stem] for stem in {path.stem for path in files}}
     by_number: dict[int, list[Path]] = {}
     for path in files:
-        if (number := _number(path.stem)) is not None:
+        if (number := trailing_number(path.stem)) is not None:
             by_number.setdefault(number, []).append(path)
     out = {}
     for index, view in enumerate(scene.views):
-        number = _number(view.stem)
+        number = trailing_number(view.stem)
         found = by_stem.get(scene.output_stem(index)) or by_stem.get(view.stem)
         found = found or (by_number.get(number, []) if number is not None else [])
         if len(found) > 1:
@@ -177,11 +176,6 @@ def _read_hdf5(path: Path) -> np.ndarray:
             return np.asarray(file[key])
     except OSError as error:
         raise UserError(f"{path} is not a readable HDF5 file: {error}") from error
-
-
-def _number(stem: str) -> int | None:
-    digits = re.search(r"\d+$", stem)
-    return int(digits.group()) if digits else None
 
 
 def _middle(inside: np.ndarray) -> tuple[float, float]:

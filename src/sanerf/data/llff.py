@@ -13,8 +13,8 @@ import numpy as np
 from sanerf.data.capture import Capture, fitted_to_picture, rigid_pose, sorted_views
 from sanerf.data.images import is_picture
 from sanerf.data.scene import View
-from sanerf.data.transforms_json import read_json
 from sanerf.errors import UserError
+from sanerf.files import read_json
 from sanerf.geometry.cameras import Camera
 
 

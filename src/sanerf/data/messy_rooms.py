@@ -13,18 +13,17 @@ Sources: github.com/yashbhalgat/Contrastive-Lift, dataset/many_object_scenes.py;
 (github.com/google-research/kubric, kubric/core/cameras.py); SANeRF-HQ, nerf/provider.py (data type "others").
 """
 
-import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from sanerf.data.capture import Capture, rigid_pose, sorted_views
+from sanerf.data.capture import Capture, picture_folder, rigid_pose, sorted_views, trailing_number
 from sanerf.data.images import picture_header
-from sanerf.data.panoptic_lifting import picture_folder
 from sanerf.data.scene import View
-from sanerf.data.transforms_json import CV_FROM_GL, read_json
+from sanerf.data.transforms_json import CV_FROM_GL
 from sanerf.errors import UserError
+from sanerf.files import read_json
 from sanerf.geometry.cameras import Camera
 
 TRAIN_SHARE = 0.8
@@ -44,7 +43,7 @@ def read_messy_rooms(root: Path) -> Capture:
     source = root / "metadata.json"
     positions, quaternions, calibration = _read_cameras(read_json(source)["camera"], source)
     folder, pictures = picture_folder(root)
-    pictures.sort(key=lambda path: (_number(path) or 0, path.name))
+    pictures.sort(key=lambda path: (trailing_number(path.stem) or 0, path.name))
     views = []
     for path, index in zip(pictures, _camera_of_each_picture(pictures, len(positions), source), strict=True):
         pose = np.eye(4)
@@ -106,16 +105,11 @@ def _read_cameras(camera: dict[str, Any], source: Path) -> tuple[np.ndarray, np.
     return positions, quaternions, np.abs(calibration)
 
 
-def _number(path: Path) -> int | None:
-    digits = re.search(r"\d+$", path.stem)
-    return int(digits.group()) if digits else None
-
-
 def _camera_of_each_picture(pictures: list[Path], cameras: int, source: Path) -> list[int]:
     """Index by order or, where the counts differ, by the number in the picture's name."""
     if len(pictures) == cameras:
         return list(range(cameras))
-    numbers = [_number(path) for path in pictures]
+    numbers = [trailing_number(path.stem) for path in pictures]
     known = [number for number in numbers if number is not None and number < cameras]
     if len(known) < len(pictures) or len(set(known)) < len(known):
         raise UserError(

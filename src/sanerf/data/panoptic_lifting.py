@@ -24,11 +24,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from sanerf.data.capture import Capture, rigid_pose, sorted_views
-from sanerf.data.images import is_picture, picture_header
+from sanerf.data.capture import Capture, left_out, picture_folder, rigid_pose, sorted_views
+from sanerf.data.images import picture_header
 from sanerf.data.scene import TrainingMask, View
-from sanerf.data.transforms_json import read_json
 from sanerf.errors import UserError
+from sanerf.files import read_json
 from sanerf.geometry.cameras import Camera
 
 HALF_PIXEL = 0.5
@@ -69,19 +69,10 @@ def read_panoptic_lifting(root: Path) -> Capture:
         train=train,
         test=test,
         warnings=(
-            *_left_out(unposed, len(pictures), "for want of a file in pose/"),
-            *_left_out(lost, len(pictures), "because their poses are infinite (tracking was lost)"),
+            *left_out(unposed, f"of {len(pictures)} pictures", "for want of a file in pose/"),
+            *left_out(lost, f"of {len(pictures)} pictures", "because their poses are infinite (tracking was lost)"),
         ),
     )
-
-
-def picture_folder(root: Path) -> tuple[Path, list[Path]]:
-    """color/ or else images/, and its pictures in order of name. Raises UserError where neither has one."""
-    for folder in (root / "color", root / "images"):
-        pictures = sorted(path for path in folder.glob("*") if is_picture(path))
-        if pictures:
-            return folder, pictures
-    raise UserError(f"{root} has camera poses but no pictures; expected them in color/ or images/")
 
 
 def _read_matrix(path: Path, shapes: tuple[tuple[int, int], ...]) -> np.ndarray:
@@ -120,10 +111,3 @@ def _split(source: Path, name_of: dict[str, str]) -> tuple[tuple[str, ...] | Non
         tuple(name_of[str(stem)] for stem in part if str(stem) in name_of) for part in (listed_train, listed_test)
     )
     return train, test
-
-
-def _left_out(names: list[str], total: int, reason: str) -> tuple[str, ...]:
-    if not names:
-        return ()
-    examples = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
-    return (f"{len(names)} of {total} pictures left out, {reason}: {examples}",)

@@ -2,8 +2,7 @@
 
 `transform_matrix` is world_from_cam with OpenGL camera axes (x right, y up, z backward); here they become OpenCV's.
 Intrinsics stand at the top or in each frame, for a picture of w x h; where the file on disk has another size they are
-scaled to it. Distortion is OpenCV's k1..k6, p1, p2, or k1..k4 of its
-fisheye model.
+scaled to it. Distortion is OpenCV's k1..k6, p1, p2, or k1..k4 of its fisheye model.
 
 What nerfstudio adds (docs.nerf.studio, "Data conventions" and its nerfstudio data parser), as in what `ns-process-data`
 makes of Polycam and Record3D captures:
@@ -16,7 +15,6 @@ makes of Polycam and Record3D captures:
 `room_bbox`, of 3D-FRONT as curated for NeRF, is the room's least and greatest corner in the frame of the file.
 """
 
-import json
 import math
 import os
 from collections.abc import Mapping, Sequence
@@ -26,10 +24,19 @@ from typing import Any
 
 import numpy as np
 
-from sanerf.data.capture import Capture, fitted_to_picture, rigid_pose, room_box, sorted_views, wide_angle_warnings
+from sanerf.data.capture import (
+    Capture,
+    fitted_to_picture,
+    left_out,
+    rigid_pose,
+    room_box,
+    sorted_views,
+    wide_angle_warnings,
+)
 from sanerf.data.images import PICTURE_SUFFIXES, has_real_alpha, picture_header
 from sanerf.data.scene import TrainingMask, View
 from sanerf.errors import UserError
+from sanerf.files import read_json
 from sanerf.geometry.cameras import Camera
 from sanerf.geometry.lenses import Lens
 
@@ -77,17 +84,6 @@ def read_transforms(root: Path) -> Capture:
     )
 
 
-def read_json(source: Path) -> Mapping[str, Any]:
-    """The JSON object in a file. Raises UserError where there is none."""
-    try:
-        content = json.loads(source.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise UserError(f"{source} is not readable JSON: {error}") from error
-    if not isinstance(content, dict):
-        raise UserError(f"{source} holds no JSON object; expected one with frames")
-    return content
-
-
 def read_frames(content: Mapping[str, Any], source: Path) -> list[Frame]:
     """The frames of a parsed file, shared intrinsics filled in, pictures looked up on disk."""
     listed = content.get("frames")
@@ -115,12 +111,9 @@ def present_frames(frames: Sequence[Frame], source: Path) -> tuple[list[Frame], 
             f"none of the {len(frames)} pictures listed in {source} is there; the first should be "
             f"{frames[0].expected_path}"
         )
-    if not missing:
-        return present, ()
-    examples = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
     noun = "picture" if len(missing) == 1 else "pictures"
-    return present, (f"{len(missing)} {noun} of the {len(frames)} listed in {source.name} left out, for want of the "
-                     f"file: {examples}",)  # fmt: skip
+    among = f"{noun} of the {len(frames)} listed in {source.name}"
+    return present, left_out(missing, among, "for want of the file")
 
 
 def frame_camera(frame: Frame, source: Path) -> Camera:

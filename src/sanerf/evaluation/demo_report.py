@@ -69,7 +69,8 @@ def _object_figures(source: ObjectSource, surface: ObjectSurface, entry: ObjectP
     rendered = render_objects(source.renderer, run_cameras(run)[index], [source.segmentation], run.background)
     cutout = rgba_cutout(photo, rendered.probability[entry.name].cpu().numpy(), crop_to_alpha=True)
     low, high = surface.box(margin=0.05)
-    frames = [to_bytes(frame) for frame in render_orbit(source, low, high, ORBIT_SIZE, ORBIT_FRAMES)]
+    orbit = render_orbit(source, low=low, high=high, size=ORBIT_SIZE, frames=ORBIT_FRAMES)
+    frames = [to_bytes(frame) for frame in orbit]
     count = sum(p.label == 1 for p in entry.points_2d)
     return [
         Figure(image_data_uri(clicked, longest_side=720), f"{entry.name}: {view.name}, {count} clicks in all views"),

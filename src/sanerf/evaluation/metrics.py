@@ -8,7 +8,8 @@ from torch import Tensor
 
 from sanerf.shapes import Bool, Float
 
-_WINDOW = 11
+SSIM_WINDOW = 11
+"""Pixels a side; `run.train_run.LEAST_SIDE` sees to it that pictures of a run are as large."""
 _SIGMA = 1.5
 # (K1 L)^2 and (K2 L)^2 of Wang et al. 2004 for the range L = 1.
 _C1, _C2 = 0.01**2, 0.03**2
@@ -47,7 +48,7 @@ def ssim(image: Float[Tensor, "h w 3"], reference: Float[Tensor, "h w 3"]) -> fl
 
     Gaussian window of 11 x 11 pixels, sigma 1.5, population covariances, windows that lie wholly on the picture.
     """
-    assert min(image.shape[:2]) >= _WINDOW, image.shape
+    assert min(image.shape[:2]) >= SSIM_WINDOW, image.shape
     x, y = (picture.double().permute(2, 0, 1)[:, None] for picture in (image, reference))
     mean_x, mean_y = _windowed(x), _windowed(y)
     var_x = _windowed(x * x) - mean_x.square()
@@ -60,7 +61,7 @@ def ssim(image: Float[Tensor, "h w 3"], reference: Float[Tensor, "h w 3"]) -> fl
 
 def _windowed(planes: Float[Tensor, "channels 1 h w"]) -> Float[Tensor, "channels 1 h2 w2"]:
     """Gaussian means over every whole window, one axis after the other."""
-    offsets = torch.arange(_WINDOW, dtype=planes.dtype, device=planes.device) - _WINDOW // 2
+    offsets = torch.arange(SSIM_WINDOW, dtype=planes.dtype, device=planes.device) - SSIM_WINDOW // 2
     kernel = torch.exp(-0.5 * (offsets / _SIGMA).square())
     kernel = kernel / kernel.sum()
     rows = torch.nn.functional.conv2d(planes, kernel[None, None, :, None])

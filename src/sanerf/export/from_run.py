@@ -21,9 +21,9 @@ from sanerf.export.mesh import (
 from sanerf.export.points import PointCloud, surface_points, transform_points
 from sanerf.geometry.boxes import trimmed_box
 from sanerf.geometry.cameras import Camera, Rays, image_rays, resized
+from sanerf.progress import Progress
 from sanerf.render.images import Renderer
 from sanerf.run.folder import Run
-from sanerf.run.segment_run import Progress
 from sanerf.run.segmentation import RenderedObjects, Segmentation, render_objects
 from sanerf.shapes import Bool, Float, UInt8
 
@@ -66,11 +66,11 @@ class ObjectSurface:
 
     def ends(self) -> Float[Tensor, "rays 3"]:
         """Where the rays end, in the world."""
-        return self.rays.origins + self.distances[:, None] * self.rays.directions
+        return self.rays.at(self.distances)
 
 
 def object_surfaces(
-    run: Run, renderer: Renderer, segmentation: Segmentation, names: Sequence[str], progress: Progress
+    run: Run, renderer: Renderer, *, segmentation: Segmentation, names: Sequence[str], progress: Progress
 ) -> dict[str, ObjectSurface]:
     """The surfaces of some objects of a segmentation. UserError for one that no training view shows."""
     scene = run.scene
@@ -83,7 +83,7 @@ def object_surfaces(
         rendered = render_objects(renderer, camera, [segmentation], run.background)
         rays, image = image_rays(camera), rendered.image
         distances, colours = image.distance.cpu().reshape(-1), image.rgb.cpu().reshape(-1, 3)
-        ends = (rays.origins + distances[:, None] * rays.directions).to(renderer.density_grid.device)
+        ends = rays.at(distances).to(renderer.density_grid.device)
         for name in names:
             hit = (rendered.mask(name) & (image.accumulation.cpu() > 0.5)).reshape(-1)
             # At an outline the mask may be the object's and the median distance that of what lies far behind.
@@ -107,7 +107,7 @@ def export_points(source: ObjectSource, surface: ObjectSurface) -> PointCloud:
     return transform_points(cloud, source.run.scene.world_from_file.inverse())
 
 
-def export_mesh(source: ObjectSource, surface: ObjectSurface, resolution: int = 192) -> Mesh:
+def export_mesh(source: ObjectSource, surface: ObjectSurface, *, resolution: int = 192) -> Mesh:
     """The object as a closed mesh with vertex colours, in the scene file's frame.
 
     The surface is where a cell's opacity, weighted with the probability that the cell is the object's, passes one
@@ -141,7 +141,7 @@ def export_mesh(source: ObjectSource, surface: ObjectSurface, resolution: int = 
 
 
 def export_views(
-    source: ObjectSource, views: tuple[int, ...], progress: Progress
+    source: ObjectSource, views: tuple[int, ...], *, progress: Progress
 ) -> Iterator[tuple[int, RenderedObjects]]:
     """Rendered objects of views at the run's resolution, one after the other."""
     scene, downscale = source.run.scene, source.run.config.downscale

@@ -19,11 +19,21 @@ class IsolatedField:
     """A radiance field whose density is kept where one object is the most probable identity inside a box, and zero
     elsewhere: far from every mask the object field only guesses."""
 
-    def __init__(self, radiance: Field, objects: ObjectField, index: int, low: Tensor, high: Tensor):
+    def __init__(
+        self,
+        radiance: Field,
+        objects: ObjectField,
+        *,
+        index: int,
+        low: Float[Tensor, "3"],
+        high: Float[Tensor, "3"],
+    ):
         self._radiance, self._objects, self._index = radiance, objects, index
         self._low, self._high = low, high
 
-    def density(self, p_world: Tensor) -> tuple[Tensor, Tensor]:
+    def density(
+        self, p_world: Float[Tensor, "points 3"]
+    ) -> tuple[Float[Tensor, "points"], Float[Tensor, "points geometry"]]:
         # Most of a ray lies outside of the box; the fields are asked inside of it only.
         in_box = ((p_world >= self._low) & (p_world <= self._high)).all(dim=1)
         inner = p_world[in_box]
@@ -34,18 +44,20 @@ class IsolatedField:
         out_density[in_box], out_geometry[in_box] = density * of_object, geometry
         return out_density, out_geometry
 
-    def direction_code(self, directions: Tensor) -> Tensor:
+    def direction_code(self, directions: Float[Tensor, "rays 3"]) -> Float[Tensor, "rays code"]:
         return self._radiance.direction_code(directions)
 
-    def colour(self, geometry: Tensor, direction_code: Tensor) -> Tensor:
+    def colour(
+        self, geometry: Float[Tensor, "points geometry"], direction_code: Float[Tensor, "points code"]
+    ) -> Float[Tensor, "points 3"]:
         return self._radiance.colour(geometry, direction_code)
 
 
-def isolated_renderer(source: ObjectSource, low: Float[Tensor, "3"], high: Float[Tensor, "3"]) -> Renderer:
+def isolated_renderer(source: ObjectSource, *, low: Float[Tensor, "3"], high: Float[Tensor, "3"]) -> Renderer:
     """A renderer of the object alone, cut to the box from `low` to `high`; its density grid knows of nothing else."""
     renderer = source.renderer
     low, high = low.to(renderer.density_grid.device), high.to(renderer.density_grid.device)
-    field = IsolatedField(renderer.field, source.segmentation.field, source.index, low, high)
+    field = IsolatedField(renderer.field, source.segmentation.field, index=source.index, low=low, high=high)
     grid = renderer.density_grid
     side = grid.shape[0]
     occupied = (grid > 1e-2).nonzero()
@@ -59,7 +71,7 @@ def isolated_renderer(source: ObjectSource, low: Float[Tensor, "3"], high: Float
 
 
 def orbit_cameras(
-    centre: Float64[Tensor, "3"], radius: float, size: int, frames: int, elevation: float = math.radians(25)
+    centre: Float64[Tensor, "3"], radius: float, *, size: int, frames: int, elevation: float = math.radians(25)
 ) -> list[Camera]:
     """Square cameras of `size` pixels on a circle about `centre`, looking at it, world z up; `radius` of the object
     fills most of the picture."""
@@ -88,11 +100,11 @@ def orbit_cameras(
 
 
 def render_orbit(
-    source: ObjectSource, low: Float[Tensor, "3"], high: Float[Tensor, "3"], size: int = 256, frames: int = 24
+    source: ObjectSource, *, low: Float[Tensor, "3"], high: Float[Tensor, "3"], size: int = 256, frames: int = 24
 ) -> Iterator[Float[Tensor, "side side 3"]]:
     """Pictures of the object alone on light grey, once round it."""
-    renderer = isolated_renderer(source, low, high)
+    renderer = isolated_renderer(source, low=low, high=high)
     centre = ((low + high) / 2).double().cpu()
     radius = float((high - low).norm()) / 2
-    for camera in orbit_cameras(centre, radius, size, frames):
+    for camera in orbit_cameras(centre, radius, size=size, frames=frames):
         yield render_image(renderer, camera, background=(0.92, 0.92, 0.92)).rgb

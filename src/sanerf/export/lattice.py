@@ -31,7 +31,7 @@ class Lattice:
         return (self.cells[0] // BLOCK, self.cells[1] // BLOCK, self.cells[2] // BLOCK)
 
 
-def make_lattice(bounds_min: Float[Tensor, "3"], bounds_max: Float[Tensor, "3"], resolution: int) -> Lattice:
+def make_lattice(bounds_min: Float[Tensor, "3"], bounds_max: Float[Tensor, "3"], *, resolution: int) -> Lattice:
     """A lattice of nearly cubic cells, `resolution` along the longest side, whole blocks along each.
 
     Raises UserError for an empty box or a lattice too large for memory.

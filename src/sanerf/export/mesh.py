@@ -55,7 +55,7 @@ def mesh_from_function(
     such as probabilities; a blurred density moves its surface). Needs the extra "mesh". Raises UserError where nothing
     passes the level or the grid would not fit into memory.
     """
-    lattice = make_lattice(bounds_min, bounds_max, resolution)
+    lattice = make_lattice(bounds_min, bounds_max, resolution=resolution)
     values = sample_lattice(value_at, lattice, level=level, chunk=chunk).numpy()
     if smooth > 0:
         values = gaussian_filter(values, smooth, mode="nearest")
@@ -110,7 +110,7 @@ def keep_seen_components(
 
     A mesh near which no point was seen stays whole.
     """
-    distance, vertex = KDTree(mesh.vertices).query(seen)
+    distance, vertex = (np.asarray(found) for found in KDTree(mesh.vertices).query(seen))
     pieces = _piece_of_vertex(mesh)
     counts = np.bincount(pieces[vertex[distance <= reach]], minlength=pieces.max() + 1)
     return _with_faces(mesh, (counts >= fraction * counts.max())[pieces[mesh.faces[:, 0]]])

@@ -55,7 +55,7 @@ def surface_points(
     if not hit.any():
         raise UserError("no ray ends on the object, so there are no points")
     chosen = rays[hit]
-    ends = (chosen.origins + distances[hit, None] * chosen.directions).double().cpu().numpy()
+    ends = chosen.at(distances[hit]).double().cpu().numpy()
     attributes = np.concatenate([colours[hit].cpu().numpy(), -chosen.directions.cpu().numpy()], axis=1)
     points, means = voxel_means(ends, attributes.astype(np.float64), voxel)
     if outlier_spread > 0:

@@ -31,6 +31,11 @@ class Camera:
     lens: Lens = PINHOLE
 
     @property
+    def intrinsics(self) -> tuple[int, int, float, float, float, float, Lens]:
+        """All but the pose: cameras with equal intrinsics have the same rays in camera axes."""
+        return self.width, self.height, self.fx, self.fy, self.cx, self.cy, self.lens
+
+    @property
     def cam_from_world(self) -> Float64[Tensor, "4 4"]:
         """The inverse of `world_from_cam`."""
         rotation, centre = self.world_from_cam[:3, :3], self.world_from_cam[:3, 3]
@@ -61,6 +66,10 @@ class Rays:
 
     def __getitem__(self, index: slice | Tensor) -> "Rays":
         return Rays(self.origins[index], self.directions[index], self.z_per_distance[index])
+
+    def at(self, distances: Float[Tensor, "rays"]) -> Float[Tensor, "rays 3"]:
+        """A point of each ray, in the world."""
+        return self.origins + distances[:, None] * self.directions
 
 
 def pixel_centres(camera: Camera) -> Float[Tensor, "pixels 2"]:

@@ -82,7 +82,7 @@ def lift_points(
     clicked_depth_z = torch.where(agreeing >= 3, own, patches.nanmedian(dim=1).values)
     rays = camera_rays(camera, xy)
     distance = clicked_depth_z.to(xy.dtype) / rays.z_per_distance
-    return rays.origins + distance[:, None] * rays.directions
+    return rays.at(distance)
 
 
 def _pixels(camera: Camera, xy: Float[Tensor, "points 2"]) -> tuple[Tensor, Tensor]:

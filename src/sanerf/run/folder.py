@@ -6,6 +6,7 @@ radiance.safetensors      the trained field and its density grid; one of another
 train.jsonl               the training curve
 features/                 the feature cache
 segmentations/ID/         one call of `segment`: object field, prompts, decoded masks
+.lock                     while a command writes here (`lock.py`)
 """
 
 import json
@@ -27,6 +28,7 @@ from sanerf.files import read_tensors, write_json, write_tensors
 from sanerf.kernels.backend import Kernels
 from sanerf.render.images import Renderer
 from sanerf.run.config import RunConfig, from_json, to_json
+from sanerf.run.lock import holds_files
 from sanerf.run.training import TrainingState, rendering_plan
 from sanerf.shapes import Float
 
@@ -86,7 +88,7 @@ def create_run(path: Path, scene: Scene, config: RunConfig) -> Run:
             changed = ", ".join(_differences(to_json(run.config), to_json(config))) or "the scene"
             raise UserError(f"{path} holds another run (it differs in {changed}); choose another --out")
         # Of a call that failed before it learnt anything: nothing is lost.
-    elif path.is_dir() and any(path.iterdir()):
+    elif path.is_dir() and holds_files(path):
         raise UserError(f"{path} is not empty and no run; choose another --out")
     if path.exists() and not path.is_dir():
         raise UserError(f"{path} is a file; choose another --out")
@@ -120,9 +122,9 @@ def open_run(path: Path) -> Run:
                 "use the sanerf that wrote it or train again"
             )
         return Run(path, scene_from_json(document["scene"]), from_json(RunConfig, document["config"]))
+    except UserError:
+        raise
     except (KeyError, TypeError, ValueError, OSError) as error:
-        if isinstance(error, UserError):
-            raise
         raise UserError(f"{file} cannot be read ({error!r}); it is damaged: train again into another folder") from error
 
 

@@ -1,7 +1,6 @@
 """`segment`: prompts to one mask a view to the object field (paper, Figure 1), on a trained run."""
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,18 +9,20 @@ import torch
 
 from sanerf.aggregate.extent import limit_to_extent
 from sanerf.aggregate.ray_bank import RayBank, build_ray_bank
-from sanerf.aggregate.revise import FieldOpinion, fit_and_revise, revise_masks
+from sanerf.aggregate.revise import RenderedIdentities, fit_and_revise, revise_masks
 from sanerf.aggregate.training import train_object_field
 from sanerf.aggregate.view_masks import ViewMasks, decode_views, masks_from_files
 from sanerf.data.images import downscaled_size, load_image
 from sanerf.errors import UserError
 from sanerf.fields.object import ObjectField
 from sanerf.geometry.cameras import Camera, resized
+from sanerf.progress import OnPart, Progress
 from sanerf.prompts.file import PromptSet, check_prompts, prompts_to_json
 from sanerf.prompts.lift import LiftedPrompts, lift_objects
 from sanerf.render.images import Renderer, render_image
 from sanerf.render.pictures import to_bytes
 from sanerf.run.folder import Run
+from sanerf.run.lock import run_lock
 from sanerf.run.segmentation import Segmentation, save_segmentation
 from sanerf.segmenter.cache import FeatureCache
 from sanerf.segmenter.choose import choose_hypothesis
@@ -30,9 +31,6 @@ from sanerf.segmenter.protocol import ImageFeatures, Segmenter, ViewPrompts
 from sanerf.shapes import Bool, UInt8
 
 MASKS_PREFIX = "masks:"
-
-Progress = Callable[[str, int, int], None]
-"""Told what is being done, how much of it is done, and how much there is."""
 
 
 def run_cameras(run: Run) -> list[Camera]:
@@ -96,9 +94,16 @@ def segment_run(
     """Segment all objects of a prompt set jointly and store the result in the run folder.
 
     Gives the segmentation and the seconds of its stages "encode", "decode" and "aggregate". Raises UserError for
-    prompts that cannot be used and for objects of which no view has a mask.
+    prompts that cannot be used, for objects of which no view has a mask, and where another process works on the run.
     """
     check_prompts(prompts, run.scene)
+    with run_lock(run.path):
+        return _segment(run, renderer, prompts=prompts, segmenter=segmenter, seed=seed, progress=progress)
+
+
+def _segment(
+    run: Run, renderer: Renderer, *, prompts: PromptSet, segmenter: str, seed: int, progress: Progress
+) -> tuple[Segmentation, dict[str, float]]:
     names = [entry.name for entry in prompts.objects]
     stages = _Stages(progress)
     if segmenter.startswith(MASKS_PREFIX):
@@ -132,7 +137,7 @@ class _Stages:
         self.seconds[stage] += now - self._last
         self._last = now
 
-    def listener(self, activity: str) -> Callable[[int, int], None]:
+    def listener(self, activity: str) -> OnPart:
         """Passes on how much of an activity is done, and how much there is."""
         return lambda done, total: self._progress(activity, done, total)
 
@@ -192,18 +197,18 @@ def _aggregate(
         )
         stages.end("aggregate")
 
-    def ask_again(opinions: dict[int, FieldOpinion]) -> ViewMasks:
+    def revise(rendered: dict[int, RenderedIdentities]) -> ViewMasks:
         assert decoder is not None
         stages.end("aggregate")
         revised = revise_masks(
-            decoder.segmenter, decoder.features, opinions, names, cameras, on_progress=stages.listener("revise")
+            decoder.segmenter, decoder.features, rendered, names, cameras, on_progress=stages.listener("revise")
         )
         stages.end("decode")
         return revised
 
     # Masks from files are final: there is no decoder to ask again.
     revisions = config.revisions if decoder is not None else 0
-    masks = fit_and_revise(field, rays, masks=masks, names=names, revisions=revisions, fit=fit, ask_again=ask_again)
+    masks = fit_and_revise(field, rays, masks=masks, names=names, revisions=revisions, fit=fit, revise=revise)
     limit_to_extent(field, rays)
     stages.end("aggregate")
     return field.requires_grad_(False), masks

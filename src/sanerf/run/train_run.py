@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -14,6 +15,7 @@ from sanerf.files import write_text
 from sanerf.kernels.backend import Kernels
 from sanerf.run.config import RunConfig
 from sanerf.run.folder import Run, create_run, save_radiance
+from sanerf.run.lock import run_lock
 from sanerf.run.parallel import ALONE, Ranks
 from sanerf.run.training import load_checkpoint, sampling_plan, start_state, train
 
@@ -39,7 +41,7 @@ def train_run(
 
     `on_step(step, steps, psnr, seconds)` gets the running PSNR of the training rays. All `ranks` call this; the first
     calls `on_step` and writes the folder, which all of them must see. Raises UserError for pictures that cannot be read
-    and for a folder that holds another run.
+    and for a folder that holds another run or that another process works on.
     """
     for view in scene.train:
         camera = scene.views[view].camera
@@ -49,10 +51,25 @@ def train_run(
                 f"--downscale {config.downscale} leaves too little of pictures of {size} pixels; "
                 f"at least {LEAST_SIDE} a side are needed"
             )
-    run = create_run(out, scene, config) if ranks.first else Run(out, scene, config)
-    ranks.wait_for_all()
-    if run.trained:
-        return run
+    with run_lock(out) if ranks.first else nullcontext():
+        run = create_run(out, scene, config) if ranks.first else Run(out, scene, config)
+        ranks.wait_for_all()
+        if not run.trained:
+            _train(run, kernels, device, minutes=minutes, on_step=on_step, ranks=ranks)
+    return run
+
+
+def _train(
+    run: Run,
+    kernels: Kernels,
+    device: torch.device,
+    *,
+    minutes: float | None,
+    on_step: Callable[[int, int, float, float], None] | None,
+    ranks: Ranks,
+) -> None:
+    """Train from the run's checkpoint, if it has one, to the end."""
+    scene, config = run.scene, run.config
     bank = load_bank(scene, scene.train, config.downscale, seed=config.seed).to(device)
     state = start_state(config, kernels, device, views=len(scene.train), ranks=ranks)
     if run.checkpoint.exists():
@@ -66,17 +83,16 @@ def train_run(
         if step % CURVE_EVERY == 0 or step == steps:
             curve.append({"step": step, "psnr": round(psnr, 3), "seconds": round(seconds, 2)})
             recent.clear()
+            write_text(run.curve, "".join(json.dumps(line) + "\n" for line in curve))
         if on_step is not None:
             on_step(step, steps, psnr, seconds)
 
     plan = sampling_plan(config, scene.near, scene.far, math.isinf(scene.far))
     train(state, bank, plan, config.training, run.checkpoint, minutes=minutes, on_step=each_step)
     if ranks.first:
-        write_text(run.curve, "".join(json.dumps(line) + "\n" for line in curve))
         save_radiance(run, state)
         run.checkpoint.unlink(missing_ok=True)
     ranks.wait_for_all()
-    return run
 
 
 def _read_curve(path: Path, until: int) -> list[dict[str, float]]:

@@ -15,23 +15,26 @@ _NAMED = 6
 @dataclass(frozen=True)
 class Photo:
     """What is known of one photograph: its sharpness (`frames.sharpness`), its features, the most verified matches that
-    it has with any other photograph, and whether it was registered."""
+    it has with any other photograph, and whether it was registered; zeros where the file cannot be read."""
 
     name: str
     sharpness: float
     features: int
     matches: int
     registered: bool
+    readable: bool = True
 
 
 def reasons(photos: list[Photo]) -> dict[str, list[str]]:
     """The photographs without a place by the most likely reason: "are blurred", ..."""
-    typical = float(np.median([photo.sharpness for photo in photos]))
+    typical = float(np.median([photo.sharpness for photo in photos if photo.readable] or [0.0]))
     out: dict[str, list[str]] = {}
     for photo in photos:
         if photo.registered:
             continue
-        if photo.sharpness < BLURRED * typical:
+        if not photo.readable:
+            reason = "cannot be read"
+        elif photo.sharpness < BLURRED * typical:
             reason = "are blurred"
         elif photo.features < FEW_FEATURES:
             reason = "show too little structure (plain, dark or overexposed)"
@@ -56,4 +59,5 @@ def explanation(photos: list[Photo]) -> str:
 
 def _for_one(reason: str) -> str:
     first, rest = reason.split(" ", 1)
-    return f"{ {'are': 'is', 'show': 'shows', 'share': 'shares', 'overlap': 'overlaps'}[first] } {rest}"
+    singular = {"are": "is", "show": "shows", "share": "shares", "overlap": "overlaps"}
+    return f"{singular.get(first, first)} {rest}"

@@ -4,8 +4,8 @@ Sharpness is the variance of the Laplacian (Pech-Pacheco et al. 2000) of the gre
 it compares between pictures of the same things; it has no absolute scale.
 """
 
+import logging
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +15,12 @@ from scipy.ndimage import laplace
 from sanerf.data.images import is_picture, open_picture
 from sanerf.errors import MissingExtraError, UserError
 from sanerf.files import atomic_folder
+from sanerf.progress import OnPart
 from sanerf.shapes import UInt8
 
 SHARPNESS_SIDE = 640
 """Longer side of the picture whose sharpness is measured."""
+_log = logging.getLogger("sanerf")
 _ORIENTATION = 0x0112
 _JPEG_QUALITY = 95
 
@@ -43,20 +45,27 @@ def scene_name(name: str) -> str:
     return "_".join(name.split())
 
 
-def gather_photos(source: Path, images: Path, on_progress: Callable[[int, int], None]) -> dict[str, float]:
+def gather_photos(source: Path, images: Path, on_progress: OnPart, *, least: int = 1) -> dict[str, float]:
     """Put the photographs of a folder into the new folder `images`, upright, as `scene_name`s; their sharpness.
 
     Files are copied as they are, except those that a camera marked as turned: those are turned and written anew.
-    Raises UserError for a folder without pictures and for one that cannot be read.
+    One that cannot be read is left out, and logged. Raises UserError where there are no pictures, and where some cannot
+    be read and fewer than `least` can.
     """
     photos = photographs(source)
     found: dict[str, float] = {}
+    unreadable: list[UserError] = []
     with atomic_folder(images) as folder:
         for done, path in enumerate(photos, start=1):
             name = scene_name(path.name)
             if name in found:
                 raise UserError(f"two photographs in {source} would both be called {name}; rename one")
-            picture = open_picture(path)
+            try:
+                picture = open_picture(path)
+            except UserError as error:
+                _log.warning("left out: %s", error)
+                unreadable.append(error)
+                continue
             if picture.getexif().get(_ORIENTATION, 1) != 1:
                 picture = ImageOps.exif_transpose(picture)
                 picture.save(folder / name, quality=_JPEG_QUALITY, exif=picture.getexif())
@@ -64,10 +73,12 @@ def gather_photos(source: Path, images: Path, on_progress: Callable[[int, int], 
                 shutil.copyfile(path, folder / name)
             found[name] = sharpness(np.asarray(picture.convert("RGB")))
             on_progress(done, len(photos))
+        if unreadable and len(found) < least:
+            raise UserError(f"{unreadable[0]}; {len(found)} of {len(photos)} photographs in {source} can be read")
     return found
 
 
-def pick_frames(video: Path, images: Path, count: int, on_progress: Callable[[int, int], None]) -> dict[str, float]:
+def pick_frames(video: Path, images: Path, count: int, on_progress: OnPart) -> dict[str, float]:
     """Write `count` frames of a video, the sharpest of each of as many equal stretches, as JPEG; their sharpness.
 
     Names are the frames' numbers in the video; frames are turned as the video says. A video with fewer frames gives all
@@ -82,7 +93,7 @@ def pick_frames(video: Path, images: Path, count: int, on_progress: Callable[[in
     try:
         container = av.open(str(video))
     except FFmpegError as error:
-        raise UserError(f"{video} cannot be read as a video ({error})") from error
+        raise _no_video(video, error) from error
     with container, atomic_folder(images) as folder:
         if not container.streams.video:
             raise UserError(f"{video} has no pictures in it")
@@ -105,10 +116,16 @@ def pick_frames(video: Path, images: Path, count: int, on_progress: Callable[[in
                     found[name], best = best[0], None
                 on_progress(min(index + 1, total), total)
         except FFmpegError as error:
-            raise UserError(f"{video} cannot be read as a video ({error})") from error
+            raise _no_video(video, error) from error
         if not found:
             raise UserError(f"there are no frames in {video}")
     return found
+
+
+def _no_video(video: Path, error: Exception) -> UserError:
+    """Of the decoder's words only what is wrong: it adds numbers of its own and the path once more."""
+    reason = getattr(error, "strerror", None) or type(error).__name__
+    return UserError(f"{video} cannot be read as a video ({reason}); expected a video or a folder of photographs")
 
 
 def turned(rgb: UInt8[np.ndarray, "h w 3"], degrees: int) -> UInt8[np.ndarray, "h2 w2 3"]:

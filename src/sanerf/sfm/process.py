@@ -6,18 +6,17 @@ OUT/process.json    what became of every photograph
 OUT/.process/       features and matches; kept while the work goes on, deleted when it is done
 """
 
-import json
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from sanerf.data.images import is_picture
 from sanerf.errors import UserError
-from sanerf.files import atomic_folder, write_json
+from sanerf.files import atomic_folder, read_json, write_json
+from sanerf.progress import Progress
 from sanerf.sfm.explain import Photo, explanation
-from sanerf.sfm.frames import gather_photos, photographs, pick_frames
-from sanerf.sfm.reconstruct import Progress, extract_and_match, load_pycolmap, reconstruct
+from sanerf.sfm.frames import gather_photos, photographs, pick_frames, scene_name
+from sanerf.sfm.reconstruct import extract_and_match, load_pycolmap, reconstruct
 
 FORMAT_VERSION = 1
 LEAST_REGISTERED = 3
@@ -67,6 +66,11 @@ def process(source: Path, out: Path, *, frames: int, seed: int, progress: Progre
         Photo(name, sharp[name], int(features), int(matches.max(initial=0)), name in registered)
         for name, features, matches in zip(matched.names, matched.features, matched.matches, strict=True)
     )
+    photos += tuple(
+        Photo(path.name, 0.0, 0, 0, registered=False, readable=False)
+        for path in files
+        if source.is_dir() and scene_name(path.name) not in sharp
+    )
     if model is None or len(registered) < LEAST_REGISTERED:
         raise UserError(f"no posed scene: {explanation(list(photos))}; take more photos that overlap by two thirds")
     with atomic_folder(out / "sparse" / "0") as folder:
@@ -91,11 +95,12 @@ def _take_over(out: Path, work: Path, call: dict[str, object], files: list[list[
     if out.is_dir() and any(out.iterdir()):
         if not note.exists():
             raise UserError(f"{out} is not empty; choose another --out")
-        before = _read(note)
+        before = read_json(note)
         if before["call"] != call:
             raise UserError(f"{out} holds the unfinished work of another call; delete it or choose another --out")
         if before["files"] != files:
             shutil.rmtree(work)
+            shutil.rmtree(out / "images", ignore_errors=True)
     work.mkdir(parents=True, exist_ok=True)
     write_json(note, {"call": call, "files": files})
 
@@ -104,14 +109,14 @@ def _pictures(source: Path, images: Path, work: Path, frames: int, progress: Pro
     """The pictures in `images` and their sharpness by name, done once."""
     note = work / "sharpness.json"
     if note.exists() and images.is_dir():
-        return _read(note)
+        return read_json(note)
+
+    def on_picture(done: int, total: int) -> None:
+        progress("pictures", done, total)
+
     if source.is_dir():
-        sharp = gather_photos(source, images, lambda done, total: progress("pictures", done, total))
+        sharp = gather_photos(source, images, on_picture, least=LEAST_REGISTERED)
     else:
-        sharp = pick_frames(source, images, frames, lambda done, total: progress("pictures", done, total))
+        sharp = pick_frames(source, images, frames, on_picture)
     write_json(note, sharp)
     return sharp
-
-
-def _read(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))

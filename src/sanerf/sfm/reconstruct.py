@@ -6,7 +6,7 @@ is done anew. All random choices are seeded.
 
 import signal
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image
 
 from sanerf.errors import MissingExtraError
+from sanerf.progress import Progress
 from sanerf.sfm.pairs import photo_pairs
 from sanerf.shapes import Int64
 
@@ -25,8 +26,6 @@ MOST_FEATURES = 4096
 _PHOTOS_AT_ONCE = 4
 _PAIRS_AT_ONCE = 32
 _CAMERA_MODEL = "OPENCV"
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)

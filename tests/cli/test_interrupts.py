@@ -1,0 +1,52 @@
+"""Control-C: what a command says then, and that `process` goes on afterwards."""
+
+import signal
+
+import pytest
+from command_process import assert_refused, files, in_a_process
+from PIL import Image
+
+WHOLE = "sanerf: interrupted; nothing is half written"
+
+# The signal comes as a person sends it, while features are sought.
+STOP = """
+import os, signal
+from sanerf.sfm import reconstruct
+def stopped(*arguments):
+    os.kill(os.getpid(), signal.SIGINT)
+reconstruct._match = stopped
+"""
+
+
+def test_process_is_interrupted_by_a_signal_and_goes_on_with_its_pictures_and_features(sanerf, tmp_path, monkeypatch):
+    pytest.importorskip("pycolmap", reason="the extra 'colmap' is not installed")
+    photos, out = tmp_path / "photos", tmp_path / "scene"
+    photos.mkdir()
+    for index in range(3):
+        Image.new("RGB", (64, 48), (40 * index, 90, 120)).save(photos / f"{index}.png")
+    ended = in_a_process("process", photos, "--out", out, prelude=STOP)
+    assert ended.code == 1 and ended.out == "" and "Traceback" not in ended.err
+    assert ended.err.splitlines()[-1] == f"{WHOLE}, and the same command goes on from what this one has done"
+    assert files(out / ".process") == ["call.json", "database.db", "sharpness.json"]
+
+    def again(*_, **__):
+        raise AssertionError("pictures are gathered again")
+
+    monkeypatch.setattr("sanerf.sfm.process.gather_photos", again)
+    assert_refused(sanerf("process", photos, "--out", out), "no posed scene: 0 of 3 photos registered")
+
+
+@pytest.mark.parametrize("command", ["export", "render", "evaluate"])
+def test_a_command_that_begins_anew_does_not_promise_to_go_on(command, segmented, sanerf, tmp_path, monkeypatch):
+    def interrupted(*_, **__):
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(f"sanerf.cli.{command}.open_trained", interrupted)
+    options = {
+        "export": ("--name", "ball", "--format", "points", "--out", tmp_path / "ball.ply"),
+        "render": ("--out", tmp_path / "out"),
+        "evaluate": (),
+    }
+    ended = sanerf(command, segmented.run, *options[command])
+    assert (ended.code, ended.out) == (1, "") and ended.err.splitlines()[-1] == WHOLE
+    assert list(tmp_path.iterdir()) == []
