@@ -129,7 +129,7 @@ def small_sam(package: str) -> torch.nn.Module:
 
 
 def sam2_of_size(size: str, **trunk: object) -> torch.nn.Module:
-    """SAM 2.1 as the authors' configuration `size` (t, s, b+ or l) has it, memory included; `trunk` changes its encoder."""
+    """SAM 2.1 of the authors' configuration `size` (t, s, b+ or l), memory included; `trunk` changes its encoder."""
     need("sam2")
     import yaml
 
@@ -154,4 +154,3 @@ def built(node):
     arguments = {key: built(value) for key, value in node.items() if key != "_target_"}
     module, _, name = node["_target_"].rpartition(".")
     return getattr(importlib.import_module(module), name)(**arguments)
-

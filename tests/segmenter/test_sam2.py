@@ -1,4 +1,4 @@
-"""SAM 2 against transformers' own path on a tiny random model, the cache's round trip, and encoders in half precision."""
+"""SAM 2 against transformers' own path on a tiny random model, the cache's round trip, encoders in half precision."""
 
 import json
 import shutil
@@ -52,9 +52,7 @@ def tiny_sam2(channels: int = 16):
     decoder = transformers.Sam2MaskDecoderConfig(
         hidden_size=channels, mlp_dim=32, num_hidden_layers=2, num_attention_heads=2, iou_head_hidden_dim=16
     )
-    config = transformers.Sam2Config(
-        vision_config=vision, prompt_encoder_config=prompts, mask_decoder_config=decoder
-    )
+    config = transformers.Sam2Config(vision_config=vision, prompt_encoder_config=prompts, mask_decoder_config=decoder)
     model = transformers.Sam2Model(config).eval()
     for parameter in model.parameters():
         parameter.data += 0.2 * torch.randn_like(parameter)
@@ -79,7 +77,7 @@ def reference(folder: Path):
 
 
 def test_pixel_values_are_the_stretched_picture():
-    """Pillow's bilinear, which rounds to bytes: half a grey level, 0.5 / 255 / 0.224 = 0.009, and its own arithmetic."""
+    """Pillow's bilinear rounds to bytes twice, by half a grey level each time: 2 * 0.5 / 255 / 0.224 = 0.018."""
     image = picture(300, 211)
     stretched = np.asarray(Image.fromarray(image.numpy()).resize((SIDE, SIDE), Image.Resampling.BILINEAR)) / 255
     expected = (stretched - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
@@ -136,7 +134,12 @@ def test_a_mask_prompt_covers_the_whole_stretched_frame():
 def test_prompts_of_many_kinds_in_one_call_equal_one_by_one(segmenter):
     features = segmenter.encode(picture())
     previous = torch.randn(45, 80, generator=torch.Generator().manual_seed(3)) * 5
-    prompts = [*PROMPTS.values(), clicks((10.0, 10.0, 0)), clicks(mask=previous), clicks((70.0, 50.0, 1), mask=previous)]
+    prompts = [
+        *PROMPTS.values(),
+        clicks((10.0, 10.0, 0)),
+        clicks(mask=previous),
+        clicks((70.0, 50.0, 1), mask=previous),
+    ]
     together = segmenter.decode(features, prompts)
     for prompt, answer in zip(prompts, together, strict=True):
         alone = segmenter.decode(features, [prompt])[0]

@@ -107,9 +107,7 @@ def _check_family(path: Path, state: dict[str, Tensor], wanted: Family) -> None:
         raise UserError(f"{path} is a checkpoint of {found.title}; use --segmenter {found.option}:{path}")
 
 
-def _renamed(
-    path: Path, state: dict[str, Tensor], family: Family, expected: dict[str, Tensor]
-) -> dict[str, Tensor]:
+def _renamed(path: Path, state: dict[str, Tensor], family: Family, expected: dict[str, Tensor]) -> dict[str, Tensor]:
     """The tensors under transformers' names, each checked against what the model expects."""
     out: dict[str, Tensor] = {}
     unknown, misshapen = [], []

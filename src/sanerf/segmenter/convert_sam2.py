@@ -1,4 +1,4 @@
-"""SAM 2's checkpoints (`sam2.1_hiera_*.pt`, and those of SAM 2.0): the model's size from shapes, names to transformers'.
+"""SAM 2's checkpoints (`sam2.1_hiera_*.pt`, and SAM 2.0's): the model's size from shapes, names to transformers'.
 
 What the memory of a video needs is left out. The Hiera encoder's heads, attention windows and globally attending blocks
 leave no trace in the tensors' shapes; they come from the table of the authors' four sizes.
@@ -6,6 +6,7 @@ leave no trace in the tensors' shapes; they come from the table of the authors' 
 
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -41,7 +42,7 @@ HIERA_SIZES = {
     (112, (2, 3, 16, 3)): Hiera(2, (8, 4, 14, 7), (12, 16, 20)),
     (144, (2, 6, 36, 4)): Hiera(2, (8, 4, 16, 8), (23, 33, 43)),
 }
-"""Tiny, small, base plus and large, by their width and the blocks of their four stages (the authors' configurations)."""
+"""Tiny, small, base plus and large of the authors' configurations, by width and the blocks of the four stages."""
 
 
 def rename_sam2(name: str) -> tuple[str, ...] | None:
@@ -147,4 +148,4 @@ def _stages(state: dict[str, Tensor]) -> tuple[int, ...]:
     """Blocks of each stage; a stage begins where a block has a projection to a greater width."""
     blocks = count(state, rf"{re.escape(_TRUNK)}blocks\.(\d+)\.")
     starts = [0, *(i for i in range(blocks) if f"{_TRUNK}blocks.{i}.proj.weight" in state), blocks]
-    return tuple(end - start for start, end in zip(starts[:-1], starts[1:], strict=True))
+    return tuple(end - start for start, end in pairwise(starts))

@@ -4,6 +4,7 @@ import torch
 
 from sanerf.errors import UserError
 from sanerf.segmenter.protocol import Segmenter
+from sanerf.segmenter.weights import weight_source
 
 
 def load_segmenter(spec: str, device: torch.device) -> Segmenter:
@@ -20,6 +21,8 @@ def load_segmenter(spec: str, device: torch.device) -> Segmenter:
         return load_mini(device)
     if kind in ("sam", "sam-hq", "sam2") and not source:
         raise UserError(f"{spec!r} names no weights; expected {kind}:PATH with a file, a folder or a hub name")
+    if kind in ("sam", "sam-hq", "sam2"):
+        source = weight_source(kind, source)
     if kind == "sam":
         from sanerf.segmenter.sam import load_sam
 

@@ -1,9 +1,9 @@
 """What an encoder counts in: half precision on CUDA, single precision elsewhere; decoders always in single precision.
 
-An encoder is nearly all of the work and half precision makes it several times faster on a GPU; a decoder takes
-milliseconds, and its masks keep their edges in single precision. The layers that need it (norms, softmax, residual
-sums) stay in single precision by torch's automatic mixed precision. float16 rounds eight times finer than bfloat16; what
-it cannot hold becomes infinite, and then the picture is encoded again in single precision.
+An encoder is nearly all of the work; a decoder takes milliseconds, and its masks keep their edges in single precision.
+Layers that need it (norms, softmax, residual sums) stay in single precision by torch's automatic mixed precision.
+float16 rounds eight times finer than bfloat16; what it cannot hold becomes infinite, and then the picture is encoded
+again in single precision.
 """
 
 import logging

@@ -33,7 +33,7 @@ class SamSegmenter:
     name = "sam"
 
     def __init__(self, model: Any, dtype: torch.dtype = torch.float32):
-        """`model` is a transformers `SamModel`, frozen and in evaluation mode; `dtype` is what its encoder counts in."""
+        """`model` is a transformers `SamModel`, frozen and in evaluation mode; its encoder counts in `dtype`."""
         self._model = model
         self._dtype = dtype
         self._side = model.config.vision_config.image_size
