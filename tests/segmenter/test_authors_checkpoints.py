@@ -126,7 +126,7 @@ def test_sam2_masks_equal_the_authors(sam2_pair, which: str):
     masks, iou, _ = predictor.predict(**named, multimask_output=True, return_logits=True)
     answer = segmenter.decode(features, [prompt])[0]
     assert masks.shape == (3, 90, 161) and masks.std() > 0.05, "the comparison would be empty"
-    torch.testing.assert_close(answer.mask_logits, torch.from_numpy(masks), atol=2e-4, rtol=1e-4)
+    torch.testing.assert_close(answer.mask_logits, torch.from_numpy(masks), atol=2e-5, rtol=1e-5)
     torch.testing.assert_close(answer.predicted_iou, torch.from_numpy(iou), atol=1e-4, rtol=0)
 
 

@@ -36,7 +36,7 @@ class Hiera:
     global_blocks: tuple[int, int, int]
 
 
-HIERA_SIZES = {
+HIERA_SIZES: dict[tuple[int, tuple[int, ...]], Hiera] = {
     (96, (1, 2, 7, 2)): Hiera(1, (8, 4, 14, 7), (5, 7, 9)),
     (96, (1, 2, 11, 2)): Hiera(1, (8, 4, 14, 7), (7, 10, 13)),
     (112, (2, 3, 16, 3)): Hiera(2, (8, 4, 14, 7), (12, 16, 20)),

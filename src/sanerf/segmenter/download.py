@@ -38,7 +38,7 @@ def pull(weight: Weight, folder: Path, on_progress: Callable[[int, int], None] |
     except urllib.error.HTTPError as error:
         raise UserError(f"{weight.address} answers {error.code} {error.reason}; {_advice(weight)}") from error
     except urllib.error.URLError as error:
-        reason = error.reason if isinstance(error.reason, str) else on_one_line(error.reason)
+        reason = " ".join(str(error.reason).split())
         raise UserError(f"{weight.address} cannot be reached ({reason}); {_advice(weight)}") from error
     except ConnectionError as error:
         raise UserError(f"{on_one_line(error)}; the same command goes on from there") from error
