@@ -3,6 +3,9 @@
 # make bench runs the benchmarks, on an idle machine; CAPTURES=DIR adds the captures of a folder
 PYTHON ?= python3
 BIN := .venv/bin
+# The SAM family as its authors wrote it, which tests compare with. Without dependencies: these are torchvision and what
+# builds for CUDA, and the tests do without. Where they cannot be installed, those tests are skipped.
+ORACLES := segment-anything==1.0 segment-anything-hq==0.3 sam2==1.1.0
 
 .PHONY: demo test bench lint setup setup-dev clean
 
@@ -34,6 +37,8 @@ setup-dev: .venv/.dev
 
 .venv/.dev: .venv/bin/python pyproject.toml
 	$(BIN)/python -m pip install --quiet -e '.[dev]'
+	$(BIN)/python -m pip install --quiet setuptools wheel
+	-SAM2_BUILD_CUDA=0 $(BIN)/python -m pip install --quiet --no-deps --no-build-isolation $(ORACLES)
 	touch .venv/.all $@
 
 clean:

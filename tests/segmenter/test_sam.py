@@ -14,7 +14,7 @@ from torch import Tensor
 
 from sanerf.errors import MissingExtraError, UserError
 from sanerf.segmenter.load import load_segmenter
-from sanerf.segmenter.preprocess import frame_mask, frame_size, picture_masks, sam_pixel_values
+from sanerf.segmenter.preprocess import Frame, frame_mask, picture_masks, sam_pixel_values
 from sanerf.segmenter.protocol import ImageFeatures, MaskHypotheses, Segmenter, ViewPrompts
 from sanerf.segmenter.sam_hq import attended_upscaling
 
@@ -103,8 +103,8 @@ def transformers_answer(model, image: Tensor, prompt: ViewPrompts) -> MaskHypoth
     """
     processor = pillow_processor()
     height, width = image.shape[:2]
-    new_height, new_width = frame_size(height, width, SIDE)
-    half = torch.tensor([0.5 * width / new_width, 0.5 * height / new_height])
+    frame = Frame(height, width, SIDE)
+    half = torch.tensor([0.5 * width / frame.columns, 0.5 * height / frame.rows])
     named = {}
     if len(prompt.labels):
         named["input_points"] = [[(prompt.points - half).tolist()]]
@@ -184,7 +184,7 @@ def test_previous_mask_reaches_the_model_as_transformers_takes_it(segmenters, re
     image = picture(128, 128)
     low = torch.randn(SIDE // 4, SIDE // 4, generator=torch.Generator().manual_seed(5))
     blocks = low.repeat_interleave(4, 0).repeat_interleave(4, 1)
-    torch.testing.assert_close(frame_mask(blocks, 128, 128, SIDE)[0, 0], low)
+    torch.testing.assert_close(frame_mask(blocks, Frame(128, 128, SIDE))[0, 0], low)
     answer = segmenters["sam"].decode(segmenters["sam"].encode(image), [clicks((50.5, 50.5, 1), mask=blocks)])[0]
     with torch.no_grad():
         expected = reference_models["sam"](
@@ -193,13 +193,13 @@ def test_previous_mask_reaches_the_model_as_transformers_takes_it(segmenters, re
             input_labels=torch.ones(1, 1, 1, dtype=torch.long),
             input_masks=low[None, None],
         ).pred_masks[0, 0]
-    torch.testing.assert_close(answer.mask_logits, picture_masks(expected, 128, 128, SIDE), atol=1e-4, rtol=0)
+    torch.testing.assert_close(answer.mask_logits, picture_masks(expected, Frame(128, 128, SIDE)), atol=1e-4, rtol=0)
 
 
 def test_mask_padding_is_background_and_content_keeps_its_place():
     mask = torch.full((60, 120), -3.0)
     mask[:, :60] = 7.0
-    frame = frame_mask(mask, 60, 120, SIDE)[0, 0]
+    frame = frame_mask(mask, Frame(60, 120, SIDE))[0, 0]
     assert frame.shape == (32, 32)
     torch.testing.assert_close(frame[:15, :14], torch.full((15, 14), 7.0))
     torch.testing.assert_close(frame[:15, 18:], torch.full((15, 14), -3.0))
@@ -210,7 +210,7 @@ def test_masks_come_back_to_the_pictures_place():
     """A half plane at x < 16 of 32 in the frame of a 60 x 120 picture is the picture's left half."""
     small = torch.ones(1, 32, 32)
     small[:, :, 16:] = -1.0
-    masks = picture_masks(small, 60, 120, SIDE) > 0
+    masks = picture_masks(small, Frame(60, 120, SIDE)) > 0
     assert masks.shape == (1, 60, 120)
     assert bool(masks[0, :, :60].all()) and not bool(masks[0, :, 60:].any())
 
@@ -247,7 +247,7 @@ def test_hq_mask_is_the_papers_sum_written_out(segmenters, reference_models):
 
     model = reference_models["sam-hq"]
     embedding = features.maps["image_embeddings"][None]
-    ratio = torch.tensor([SIDE / 161, frame_size(90, 161, SIDE)[0] / 90])
+    ratio = torch.tensor([SIDE / 161, Frame(90, 161, SIDE).rows / 90])
     with torch.no_grad():
         sparse, dense = model.prompt_encoder(
             (prompt.points * ratio - 0.5)[None, None], prompt.labels[None, None], None, None
@@ -274,7 +274,7 @@ def test_hq_mask_is_the_papers_sum_written_out(segmenters, reference_models):
         plain = torch.einsum("c,chw->hw", decoder.output_hypernetworks_mlps[best](hs[0, 0, 1 + best]), up[0])
         sharp = torch.einsum("c,chw->hw", decoder.hq_mask_mlp(hs[0, 0, 5]), fine[0])
     torch.testing.assert_close(
-        answer.mask_logits, picture_masks((plain + sharp)[None], 90, 161, SIDE), atol=1e-4, rtol=0
+        answer.mask_logits, picture_masks((plain + sharp)[None], Frame(90, 161, SIDE)), atol=1e-4, rtol=0
     )
 
 
@@ -331,11 +331,12 @@ def test_unusable_sources_are_one_sentence(folders, tmp_path: Path, monkeypatch:
         f"sam:{tmp_path / 'garbled'}": "cannot be read",
         f"sam:{folders['sam-hq']}": "expected 'sam'",
         f"sam-hq:{folders['sam']}": "expected 'sam_hq'",
-        f"sam:{checkpoint}": "is a file",
+        f"sam:{checkpoint}": "tensors alone",
+        f"sam:{tmp_path / 'none.pth'}": "there is no file",
         "sam:sanerf-tests/no-such-model": "Hugging Face hub",
         "sam:not a name!": "Hugging Face hub",
         "sam:": "names no weights",
-        "sam2:somewhere": "later version",
+        "sam2:": "names no weights",
         "masks:somewhere": "no segmenter",
         "clip": "unknown segmenter",
     }.items():

@@ -10,6 +10,7 @@ from sanerf.cli.process import Process
 from sanerf.cli.render import Render
 from sanerf.cli.segment import Segment
 from sanerf.cli.train import Train
+from sanerf.cli.weights import Weights
 
 COMMANDS = {
     "demo": Demo,
@@ -22,4 +23,5 @@ COMMANDS = {
     "segment": Segment,
     "evaluate": Evaluate,
     "export": Export,
+    "weights": Weights,
 }

@@ -21,7 +21,8 @@ class Segment(CommonOptions):
     prompts: Path = field(kw_only=True)
     """prompts file: clicks, boxes and 3D points of each object"""
     segmenter: str = "mini"
-    """mini, sam:PATH, sam-hq:PATH (folder or hub name), or masks:DIR for ready masks"""
+    """mini; sam:PATH, sam-hq:PATH or sam2:PATH, with a checkpoint file, a folder, a hub name or a name of `sanerf
+    weights`; or masks:DIR for ready masks"""
     container: Literal["cache"] = "cache"
     """where features come from: each view's own, cached"""
 

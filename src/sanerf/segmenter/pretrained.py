@@ -1,4 +1,4 @@
-"""SAM-family weights from a local folder or the Hugging Face hub through transformers, and what identifies them."""
+"""SAM-family weights as models of transformers: from a folder, the authors' checkpoints or the Hugging Face hub."""
 
 import hashlib
 import json
@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from sanerf.errors import MissingExtraError, UserError
+from sanerf.segmenter.checkpoint import CHECKPOINT_ENDINGS, load_checkpoint
 from sanerf.segmenter.preprocess import MASK_STRIDE
 
 _FINGERPRINT_VERSION = "sanerf-sam-1"
@@ -19,9 +20,9 @@ _VOLATILE = {"transformers_version", "dtype", "torch_dtype", "architectures", "c
 def load_pretrained(model_class: str, source: str, device: torch.device) -> Any:
     """A frozen float32 transformers model in evaluation mode.
 
-    `model_class` is a class of transformers, "SamModel" or "SamHQModel"; `source` a folder made by `save_pretrained`
-    or a hub name. Raises MissingExtraError without transformers and UserError where the weights cannot be had or do
-    not fit.
+    `model_class` is a class of transformers, "SamModel", "SamHQModel" or "Sam2Model"; `source` a folder made by
+    `save_pretrained`, a checkpoint file of the authors or a hub name. Raises MissingExtraError without transformers and
+    UserError where the weights cannot be had or do not fit.
     """
     try:
         import transformers
@@ -35,6 +36,9 @@ def load_pretrained(model_class: str, source: str, device: torch.device) -> Any:
     except (ImportError, RuntimeError) as error:
         # A torchvision that does not fit torch breaks transformers' vision models.
         raise UserError(f"transformers cannot import {model_class} here: {_first_line(error)}") from error
+    file = Path(source).expanduser()
+    if file.is_file():
+        return load_checkpoint(file, model_class).eval().requires_grad_(False).to(device)
     folder = _local_folder(source, cls.config_class.model_type)
     is_folder = folder is not None
     try:
@@ -57,8 +61,9 @@ def load_pretrained(model_class: str, source: str, device: torch.device) -> Any:
     if missing:
         # transformers would go on with random values in their place.
         raise UserError(f"the weights in {source} lack {len(missing)} of {model_class}'s tensors, such as {missing[0]}")
-    config = model.config
-    side, patch = config.vision_config.image_size, config.vision_config.patch_size
+    # SAM 2's encoder names its sizes elsewhere.
+    config = model.config.vision_config if model_class != "Sam2Model" else model.config.prompt_encoder_config
+    side, patch = config.image_size, config.patch_size
     if side % patch or patch % MASK_STRIDE:
         raise UserError(f"{source} has an input of {side} pixels in patches of {patch}, which no SAM mask decoder fits")
     return model.eval().requires_grad_(False).to(device)
@@ -67,9 +72,9 @@ def load_pretrained(model_class: str, source: str, device: torch.device) -> Any:
 def _local_folder(source: str, model_type: str) -> Path | None:
     """The folder that `source` is, None for a hub name; raises UserError where it can be neither."""
     path = Path(source).expanduser()
-    if path.is_file():
-        raise UserError(f"{source} is a file; expected a folder with config.json and model.safetensors (transformers)")
     if not path.is_dir():
+        if source.endswith(CHECKPOINT_ENDINGS):
+            raise UserError(f"there is no file {source!r}; expected a checkpoint as the model's authors give it out")
         if path.is_absolute() or source.startswith((".", "~")) or source.count("/") > 1 or not source.strip():
             raise UserError(f"there is no folder {source!r}; expected one with config.json and model.safetensors")
         return None
@@ -80,7 +85,8 @@ def _local_folder(source: str, model_type: str) -> Path | None:
         raise UserError(f"{source} has no config.json; expected a folder made by save_pretrained") from error
     except (OSError, ValueError, AttributeError) as error:
         raise UserError(f"{path / 'config.json'} cannot be read: {_first_line(error)}") from error
-    if found is not None and _plain(found) != _plain(model_type):
+    # The folders of SAM 2 on the hub are those of its video model, which holds the model of single pictures.
+    if found is not None and _plain(found).removesuffix("_video") != _plain(model_type):
         raise UserError(f"{source} holds a model of type {found!r}; expected {model_type!r}")
     return path
 
@@ -94,9 +100,10 @@ def _first_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
-def model_fingerprint(model: Any, kind: str) -> str:
-    """SHA-256 over configuration and weights; the same wherever the model lies and whichever device it is on."""
-    digest = hashlib.sha256(f"{_FINGERPRINT_VERSION} {kind}".encode())
+def model_fingerprint(model: Any, kind: str, dtype: torch.dtype) -> str:
+    """SHA-256 over configuration, weights and what the encoder counts in; the same wherever the model lies."""
+    counted_in = "" if dtype == torch.float32 else f" {dtype}"
+    digest = hashlib.sha256(f"{_FINGERPRINT_VERSION} {kind}{counted_in}".encode())
     digest.update(json.dumps(_stable(model.config.to_dict()), sort_keys=True, default=str).encode())
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sanerf.segmenter.preprocess import model_inputs, picture_masks, sam_pixel_values
+from sanerf.segmenter.precision import Precision, encode_maps, encoder_dtype
+from sanerf.segmenter.preprocess import Frame, model_inputs, picture_masks, sam_pixel_values
 from sanerf.segmenter.pretrained import load_pretrained, model_fingerprint
 from sanerf.segmenter.protocol import ImageFeatures, MaskHypotheses, ViewPrompts
 from sanerf.shapes import UInt8
@@ -21,9 +22,9 @@ DecodeCall = Callable[[dict[str, Tensor]], tuple[Tensor, Tensor]]
 """Model inputs of some prompts to their mask logits (prompts, hypotheses, small, small) and IoUs."""
 
 
-def load_sam(source: str, device: torch.device) -> "SamSegmenter":
-    """SAM from a folder or a hub name; UserError where that fails."""
-    return SamSegmenter(load_pretrained("SamModel", source, device))
+def load_sam(source: str, device: torch.device, precision: Precision = "auto") -> "SamSegmenter":
+    """SAM from a folder, a checkpoint of its authors or a hub name; UserError where that fails."""
+    return SamSegmenter(load_pretrained("SamModel", source, device), encoder_dtype(precision, device))
 
 
 class SamSegmenter:
@@ -31,11 +32,12 @@ class SamSegmenter:
 
     name = "sam"
 
-    def __init__(self, model: Any):
-        """`model` is a transformers `SamModel`, frozen and in evaluation mode."""
+    def __init__(self, model: Any, dtype: torch.dtype = torch.float32):
+        """`model` is a transformers `SamModel`, frozen and in evaluation mode; its encoder counts in `dtype`."""
         self._model = model
+        self._dtype = dtype
         self._side = model.config.vision_config.image_size
-        self._fingerprint = model_fingerprint(model, self.name)
+        self._fingerprint = model_fingerprint(model, self.name, dtype)
 
     @property
     def fingerprint(self) -> str:
@@ -46,7 +48,9 @@ class SamSegmenter:
     def encode(self, image: UInt8[Tensor, "h w 3"]) -> ImageFeatures:
         """Features of one sRGB picture, on the model's device."""
         pixels = sam_pixel_values(image, self._side).to(self._model.device)
-        maps = {"image_embeddings": self._model.get_image_embeddings(pixels)[0]}
+        maps = encode_maps(
+            lambda: {"image_embeddings": self._model.get_image_embeddings(pixels)[0]}, pixels.device, self._dtype
+        )
         return ImageFeatures(maps, image.shape[0], image.shape[1])
 
     def decode(self, features: ImageFeatures, prompts: Sequence[ViewPrompts]) -> list[MaskHypotheses]:
@@ -57,11 +61,12 @@ class SamSegmenter:
             out = self._model(image_embeddings=embeddings, multimask_output=True, **inputs)
             return out.pred_masks[0], out.iou_scores[0]
 
-        return decode_in_groups(call, prompts, features, self._side, self._model.device)
+        frame = Frame(features.height, features.width, self._side)
+        return decode_in_groups(call, prompts, frame, self._model.device)
 
 
 def decode_in_groups(
-    call: DecodeCall, prompts: Sequence[ViewPrompts], features: ImageFeatures, side: int, device: torch.device
+    call: DecodeCall, prompts: Sequence[ViewPrompts], frame: Frame, device: torch.device
 ) -> list[MaskHypotheses]:
     """Decode prompts of one picture, those of one kind together, and return the answers in order.
 
@@ -70,10 +75,9 @@ def decode_in_groups(
     """
     answers: dict[int, MaskHypotheses] = {}
     for indices in _groups(prompts):
-        inputs = model_inputs([prompts[i] for i in indices], features.height, features.width, side, device)
-        small_logits, predicted_iou = call(inputs)
+        small_logits, predicted_iou = call(model_inputs([prompts[i] for i in indices], frame, device))
         for i, logits, iou in zip(indices, small_logits, predicted_iou, strict=True):
-            answers[i] = MaskHypotheses(picture_masks(logits, features.height, features.width, side), iou)
+            answers[i] = MaskHypotheses(picture_masks(logits, frame), iou)
     return [answers[i] for i in range(len(prompts))]
 
 

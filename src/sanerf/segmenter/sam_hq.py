@@ -15,16 +15,17 @@ import torch
 from torch import Tensor
 
 from sanerf.errors import UserError
-from sanerf.segmenter.preprocess import sam_pixel_values
+from sanerf.segmenter.precision import Precision, encode_maps, encoder_dtype
+from sanerf.segmenter.preprocess import Frame, sam_pixel_values
 from sanerf.segmenter.pretrained import load_pretrained, model_fingerprint
 from sanerf.segmenter.protocol import ImageFeatures, MaskHypotheses, ViewPrompts
 from sanerf.segmenter.sam import decode_in_groups
 from sanerf.shapes import UInt8
 
 
-def load_sam_hq(source: str, device: torch.device) -> "SamHqSegmenter":
-    """SAM-HQ from a folder or a hub name; UserError where that fails."""
-    return SamHqSegmenter(load_pretrained("SamHQModel", source, device))
+def load_sam_hq(source: str, device: torch.device, precision: Precision = "auto") -> "SamHqSegmenter":
+    """SAM-HQ from a folder, a checkpoint of its authors or a hub name; UserError where that fails."""
+    return SamHqSegmenter(load_pretrained("SamHQModel", source, device), encoder_dtype(precision, device))
 
 
 class SamHqSegmenter:
@@ -32,11 +33,12 @@ class SamHqSegmenter:
 
     name = "sam-hq"
 
-    def __init__(self, model: Any):
-        """`model` is a transformers `SamHQModel`, frozen and in evaluation mode."""
+    def __init__(self, model: Any, dtype: torch.dtype = torch.float32):
+        """`model` is a transformers `SamHQModel`, frozen and in evaluation mode; its encoder counts in `dtype`."""
         self._model = model
+        self._dtype = dtype
         self._side = model.config.vision_config.image_size
-        self._fingerprint = model_fingerprint(model, self.name)
+        self._fingerprint = model_fingerprint(model, self.name, dtype)
         # The hooks of `attended_upscaling` are on the model that all threads share: one decode at a time.
         self._decoding = Lock()
 
@@ -49,8 +51,12 @@ class SamHqSegmenter:
     def encode(self, image: UInt8[Tensor, "h w 3"]) -> ImageFeatures:
         """Features of one sRGB picture, on the model's device."""
         pixels = sam_pixel_values(image, self._side).to(self._model.device)
-        embeddings, intermediate = self._model.get_image_embeddings(pixels)
-        maps = {"image_embeddings": embeddings[0], "vit_features": intermediate[0][0]}
+
+        def encode() -> dict[str, Tensor]:
+            embeddings, intermediate = self._model.get_image_embeddings(pixels)
+            return {"image_embeddings": embeddings[0], "vit_features": intermediate[0][0]}
+
+        maps = encode_maps(encode, pixels.device, self._dtype)
         return ImageFeatures(maps, image.shape[0], image.shape[1])
 
     def decode(self, features: ImageFeatures, prompts: Sequence[ViewPrompts]) -> list[MaskHypotheses]:
@@ -74,7 +80,8 @@ class SamHqSegmenter:
             return out.pred_masks[0, :, :1], out.iou_scores[0, :, :1]
 
         with self._decoding, attended_upscaling(self._model.mask_decoder):
-            return decode_in_groups(call, prompts, features, self._side, self._model.device)
+            frame = Frame(features.height, features.width, self._side)
+            return decode_in_groups(call, prompts, frame, self._model.device)
 
 
 @contextmanager

@@ -1,0 +1,61 @@
+"""`sanerf weights`: what it lists, how it points at files, and what it refuses."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+from command_process import assert_refused
+
+from sanerf.segmenter import weights
+from sanerf.segmenter.weights import Weight
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("SANERF_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "weights"
+
+
+@pytest.fixture
+def known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file that is the authors' `sam:vit_b`, as this test's list has it; no server answers at its address."""
+    file = tmp_path / "mine.pth"
+    file.write_bytes(b"weights")
+    weight = Weight("sam:vit_b", "http://127.0.0.1:1/vit_b.pth", 1, hashlib.sha256(b"weights").hexdigest())
+    monkeypatch.setitem(weights.WEIGHTS, "sam:vit_b", weight)
+    return file
+
+
+def test_the_list_says_what_is_here_and_where_the_rest_is(sanerf, known, cache):
+    def listed() -> dict:
+        ended = sanerf("weights", "list", "--json")
+        assert ended.code == 0
+        return json.loads(ended.out)
+
+    before = listed()
+    assert before["folder"] == str(cache) and len(before["weights"]) == 10
+    assert not any(weight["present"] for weight in before["weights"])
+    large = next(weight for weight in before["weights"] if weight["name"] == "sam2:large")
+    assert large["address"].endswith("/sam2.1_hiera_large.pt") and large["licence"] == "Apache-2.0"
+    assert sanerf("weights", "add", "sam:vit_b", known).code == 0
+    here = [weight for weight in listed()["weights"] if weight["present"]]
+    assert [(weight["name"], weight["file"]) for weight in here] == [("sam:vit_b", str(known))]
+    verified = sanerf("weights", "verify", "--json")
+    assert json.loads(verified.out) == {"verified": {"sam:vit_b": str(known)}}
+    assert str(known) in sanerf("weights").out
+    known.write_bytes(b"weightz")
+    assert_refused(sanerf("weights", "verify"), "not the file that the authors give out as sam:vit_b")
+
+
+def test_refusals_are_sentences(sanerf, known, tmp_path):
+    assert_refused(sanerf("weights", "pull", "sam:vit_b"), r"cannot be reached .* `sanerf weights add sam:vit_b FILE`")
+    assert_refused(sanerf("weights", "pull"), "which weight")
+    assert_refused(sanerf("weights", "pull", "sam:vit_x"), "no weight 'sam:vit_x'; there are sam:vit_b, ")
+    assert_refused(sanerf("weights", "add", "sam:vit_b"), "takes a file")
+    assert_refused(sanerf("weights", "pull", "sam:vit_b", known), "takes a file, the other actions take none")
+    assert_refused(sanerf("weights", "add", "sam:vit_b", tmp_path / "none"), "there is no file")
+    assert_refused(sanerf("weights", "add", "sam:vit_l", known), "not the file that the authors give out as sam:vit_l")
+    assert_refused(sanerf("weights", "verify", "sam2:tiny"), "`sanerf weights pull sam2:tiny` fetches it")
+    empty = sanerf("weights", "verify")
+    assert empty.code == 0 and "no weights are on this machine" in empty.out
