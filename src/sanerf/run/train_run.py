@@ -14,6 +14,7 @@ from sanerf.files import write_text
 from sanerf.kernels.backend import Kernels
 from sanerf.run.config import RunConfig
 from sanerf.run.folder import Run, create_run, save_radiance
+from sanerf.run.reliability import Reliability
 from sanerf.run.training import load_checkpoint, sampling_plan, start_state, train
 
 LEAST_SIDE = 11
@@ -50,7 +51,8 @@ def train_run(
     if run.trained:
         return run
     bank = load_bank(scene, scene.train, config.downscale, seed=config.seed).to(device)
-    state = start_state(config, kernels, device, views=len(scene.train))
+    reliability = Reliability(bank, config.training)
+    state = start_state(config, kernels, device, views=len(scene.train), reliability=reliability)
     if run.checkpoint.exists():
         load_checkpoint(run.checkpoint, state)
     curve = _read_curve(run.curve, state.step)
