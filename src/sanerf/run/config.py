@@ -55,7 +55,7 @@ class TrainingConfig:
     """whether parts of views that contradict the others (people who walk by) count less"""
     transient_delay: int = 500
     """steps before they do: a field that knows nothing yet contradicts everything"""
-    transient_error: float = 1.5
+    transient_error: float = 2.0
     """times the usual error of the views' parts above which one counts less"""
     distortion_weight: float = 2e-2
     """weight of the distortion loss, which pulls a ray's weights together and clears fog before cameras"""
