@@ -154,7 +154,7 @@ def test_a_passer_by_on_the_stage_is_found_and_masked_pixels_are_never_noted(tmp
     train(state, bank, plan_of(CONFIG), CONFIG.training, tmp_path / "c")
     assert state.reliability is not None
     found = state.reliability.cell_weight
-    assert found[2, 2:4, 3:4].max() < 0.1
+    assert found[2, 2:4, 3:4].max() < 0.25
     others = torch.cat([found[:2], found[3:]])
     assert float(others.mean()) > 0.98
     assert state.reliability.rays[5, 0].eq(0).all() and state.reliability.rays[5, 1:].min() > 0
@@ -162,7 +162,9 @@ def test_a_passer_by_on_the_stage_is_found_and_masked_pixels_are_never_noted(tmp
 
 def test_training_with_weights_goes_on_bit_for_bit_after_an_interruption(tmp_path, monkeypatch):
     monkeypatch.setattr(reliability, "EVERY", 4)
-    config = replace(CONFIG, training=replace(CONFIG.training, steps=12, rays=64, transient_delay=0, transient_error=0.5))
+    config = replace(
+        CONFIG, training=replace(CONFIG.training, steps=12, rays=64, transient_delay=0, transient_error=0.5)
+    )
     cameras, pictures = stage()
     bank = pixel_bank(cameras, [Picture(rgb) for rgb in pictures])
     file, plan = tmp_path / "checkpoint.safetensors", plan_of(config)

@@ -26,6 +26,8 @@ class Train(CommonOptions):
     """use pictures at 1/D of their size"""
     holdout: str | None = None
     """views kept for testing: every:8, none, or a file of names; by default the scene's own, else every:8"""
+    transients: bool = True
+    """let parts of views that contradict the others (people who walk by) count less"""
     backend: Literal["auto", "torch", "numba", "triton"] = "auto"
     """the kernels' implementation"""
 
@@ -43,8 +45,10 @@ class Train(CommonOptions):
             raise UserError(f"--downscale should be at least 1, not {self.downscale}")
         device = open_device(self)
         config = RunConfig(seed=self.seed, downscale=self.downscale)
+        training = replace(config.training, transients=self.transients)
         if self.steps is not None or self.minutes is not None:
-            config = replace(config, training=replace(config.training, steps=self.steps))
+            training = replace(training, steps=self.steps)
+        config = replace(config, training=training)
         with progress_bars() as progress:
             kernels = kernels_for(self.backend, device)
             scene = load_scene(self.scene, holdout=self.holdout)

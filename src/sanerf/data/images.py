@@ -198,9 +198,7 @@ def open_picture(path: Path) -> Image.Image:
     return _decoded(path, None)[0]
 
 
-def _decoded(
-    path: Path, least: tuple[int, int] | None
-) -> tuple[Image.Image, tuple[float, float, float, float] | None]:
+def _decoded(path: Path, least: tuple[int, int] | None) -> tuple[Image.Image, tuple[float, float, float, float] | None]:
     """A picture, made smaller while it is decoded where its format can, but to no less than `least` (width, height).
 
     Also the part of it that the stored picture fills (left, upper, right, lower), None for all: where sizes are no

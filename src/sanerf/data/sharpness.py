@@ -29,7 +29,7 @@ def sharpness(
 ) -> float:
     """Variance of a picture's Laplacian over its squared mean brightness, at a longer side of at most `side` pixels.
 
-    Where `kept` is given, only pixels count whose four neighbours' whole areas are kept, too; NaN where there is no such pixel.
+    Where `kept` is given, only pixels count whose four neighbours' whole areas are kept, too; NaN where none is such.
     """
     grey = Image.fromarray(rgb).convert("L")
     shrink = min(1.0, side / max(grey.size))

@@ -236,10 +236,11 @@ def load_checkpoint(path: Path, state: TrainingState) -> None:
     own = state.field.state_dict()
     field = {name.removeprefix("field."): value for name, value in tensors.items() if name.startswith("field.")}
     same_field = {k: v.shape for k, v in own.items()} == {k: v.shape for k, v in field.items()}
-    own = {} if state.reliability is None else state.reliability.state_dict()
-    reliability = {name.removeprefix("reliability."): v for name, v in tensors.items() if name.startswith("reliability.")}
+    known = {} if state.reliability is None else state.reliability.state_dict()
+    prefix = "reliability."
+    reliability = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
     same_scene = tensors["exposure"].shape == state.exposure.log_gain.shape
-    same_scene &= {k: v.shape for k, v in own.items()} == {k: v.shape for k, v in reliability.items()}
+    same_scene &= {k: v.shape for k, v in known.items()} == {k: v.shape for k, v in reliability.items()}
     if not same_field or not same_scene or tensors["density_grid"].shape != state.density_grid.shape:
         raise UserError(f"the checkpoint {path} belongs to another configuration; delete it to train from the start")
     state.field.load_state_dict(field)

@@ -1,4 +1,4 @@
-"""The pictures that structure from motion sees: photographs as they lie in a folder, or the sharpest frames of a video."""
+"""The pictures that structure from motion sees: a folder's photographs, or the sharpest frames of a video."""
 
 import shutil
 from collections.abc import Callable
