@@ -26,7 +26,7 @@ class Train(CommonOptions):
     """use pictures at 1/D of their size"""
     holdout: str | None = None
     """views kept for testing: every:8, none, or a file of names; by default the scene's own, else every:8"""
-    transients: bool = True
+    transients: Literal["on", "off"] = "on"
     """let parts of views that contradict the others (people who walk by) count less"""
     backend: Literal["auto", "torch", "numba", "triton"] = "auto"
     """the kernels' implementation"""
@@ -45,7 +45,7 @@ class Train(CommonOptions):
             raise UserError(f"--downscale should be at least 1, not {self.downscale}")
         device = open_device(self)
         config = RunConfig(seed=self.seed, downscale=self.downscale)
-        training = replace(config.training, transients=self.transients)
+        training = replace(config.training, transients=self.transients == "on")
         if self.steps is not None or self.minutes is not None:
             training = replace(training, steps=self.steps)
         config = replace(config, training=training)

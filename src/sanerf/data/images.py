@@ -207,11 +207,12 @@ def _decoded(path: Path, least: tuple[int, int] | None) -> tuple[Image.Image, tu
     try:
         with _opened(path) as picture:
             drafted = None if least is None else picture.draft(picture.mode, least)
-            stored = picture.size if drafted is None else drafted[1][2:]
             picture.load()
     except _UNREADABLE as error:
         raise UserError(f"the picture {path} cannot be read: {_reason(error)}") from error
-    return picture, None if drafted is None or stored == picture.size else drafted[1]
+    if drafted is None or drafted[1][2:] == picture.size:
+        return picture, None
+    return picture, (0.0, 0.0, float(drafted[1][2]), float(drafted[1][3]))
 
 
 @contextmanager
