@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from sanerf.geometry.cameras import Camera
 from sanerf.shapes import Bool, Float, UInt8
@@ -64,7 +64,7 @@ def relative_sharpness(cameras: Sequence[Camera], values: Sequence[float]) -> Fl
         return out
     poses = np.stack([np.concatenate([c.centre.numpy(), c.world_from_cam[:3, 2].numpy()]) for c in cameras])[known]
     count = min(_NEIGHBOURS, len(known) - 1)
-    nearest = cKDTree(poses).query(poses, k=count + 1)[1]
+    nearest = KDTree(poses).query(poses, k=count + 1)[1]
     for row, index in enumerate(known):
         others = [other for other in nearest[row] if other != row][:count]
         typical = float(np.median(sharp[known[others]]))
