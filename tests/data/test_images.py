@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 from scene_writer import write_blender, write_picture, write_transforms
 
+from sanerf.data import images
 from sanerf.data.images import downscaled_size, load_image, load_mask, load_rgba, load_split
 from sanerf.data.load import load_scene
 from sanerf.data.scene import View
@@ -136,3 +137,46 @@ def test_a_smaller_mask_is_object_where_most_of_the_area_is(tmp_path):
     Image.fromarray(mask).save(tmp_path / "a.png")
     assert load_mask(tmp_path / "a.png", (2, 2)).tolist() == [[True, False], [False, True]]
     assert load_mask(tmp_path / "a.png", (8, 8))[:4, :4].all()
+
+
+def photograph(width: int, height: int) -> np.ndarray:
+    """Smooth colours, as in photographs, brighter to the right and to the bottom."""
+    y, x = np.mgrid[:height, :width]
+    waves = np.stack([60 * np.sin((x + shift) / 17) * np.cos(y / 23) for shift in (0, 20, 40)], axis=-1)
+    return (waves + 60 + (60 * x / width + 60 * y / height)[..., None]).round().astype(np.uint8)
+
+
+@pytest.mark.parametrize(("width", "height", "most"), [(240, 160, 3), (241, 161, 6)])
+def test_a_jpeg_is_made_smaller_in_the_decoder_and_stays_the_average_over_areas(tmp_path, width, height, most):
+    """To a sixteenth: the decoder makes an eighth of it. Averages over the whole decoded picture are the reference.
+
+    Of the smaller picture's 31 columns the last is an eighth of one: stretched over all, colours would be 27 off.
+    """
+    path = tmp_path / "a.jpg"
+    Image.fromarray(photograph(width, height)).save(path, quality=95, subsampling=0)
+    decoded, _ = images._read(path, (30, 20))
+    assert decoded.size == (-(-width // 8), -(-height // 8)), "not smaller in memory"
+    with Image.open(path) as picture:
+        expected = np.asarray(picture.resize((15, 10), Image.Resampling.BOX)).astype(int)
+    assert np.abs(load_image(view_of(path, width, height), (15, 10)).numpy() - expected).max() <= most
+
+
+def test_a_jpeg_on_its_side_is_turned_after_it_is_made_smaller(tmp_path):
+    path, exif = tmp_path / "a.jpg", Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(photograph(250, 160)).save(path, quality=95, subsampling=0, exif=exif)
+    stored = load_image(view_of(path, 250, 160), (25, 16)).numpy().astype(int)
+    turned = load_image(view_of(path, 160, 250), (16, 25)).numpy().astype(int)
+    assert np.abs(turned - np.rot90(stored, -1)).max() <= 1
+    whole = load_image(view_of(path, 160, 250)).numpy()
+    assert np.array_equal(np.rot90(whole), load_image(view_of(path, 250, 160)).numpy())
+
+
+def test_photographs_above_pillows_own_bound_are_read(tmp_path, monkeypatch):
+    """The bound is set below the picture: Pillow alone refuses it, and it stands as before afterwards."""
+    view = save(tmp_path / "a.png", photograph(24, 16))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    with pytest.raises(Image.DecompressionBombError):
+        Image.open(view.image_path)
+    assert load_image(view).shape == (16, 24, 3)
+    assert Image.MAX_IMAGE_PIXELS == 100

@@ -1,7 +1,6 @@
-"""Sharpness in closed form and by blurring; frames of a video whose sharp ones are known; photographs put upright."""
+"""Frames of a video whose sharp ones are known; photographs put upright."""
 
 import re
-from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -9,7 +8,7 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from sanerf.errors import UserError
-from sanerf.sfm.frames import gather_photos, pick_frames, sharpness, turned
+from sanerf.sfm.frames import gather_photos, pick_frames, turned
 
 
 def nothing(done: int, total: int) -> None:
@@ -20,20 +19,6 @@ def noise(seed: int, blur: float, height: int = 96, width: int = 128) -> np.ndar
     values = np.random.default_rng(seed).uniform(0, 255, (height, width))
     blurred = gaussian_filter(values, blur) if blur else values
     return np.repeat(blurred.round().astype(np.uint8)[..., None], 3, axis=2)
-
-
-def test_sharpness_of_a_checkerboard_of_single_pixels_and_of_an_even_picture():
-    """The Laplacian of a checkerboard of 0 and 255 is 4 times 255 up and down: a variance of 1020^2 inside."""
-    board = np.indices((64, 64)).sum(axis=0) % 2 * 255
-    rgb = np.repeat(board.astype(np.uint8)[..., None], 3, axis=2)
-    border = 1 - (62 / 64) ** 2
-    assert sharpness(rgb) == pytest.approx(1020**2, rel=2 * border)
-    assert sharpness(np.full((64, 64, 3), 77, np.uint8)) == 0
-
-
-def test_sharpness_falls_with_blur():
-    values = [sharpness(noise(0, blur)) for blur in (0, 0.5, 1, 2)]
-    assert all(high > 2 * low for high, low in pairwise(values))
 
 
 def test_the_sharpest_frame_of_each_stretch_of_a_video_is_picked(tmp_path):

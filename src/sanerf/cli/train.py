@@ -30,6 +30,8 @@ class Train(CommonOptions):
     """use pictures at 1/D of their size"""
     holdout: Annotated[str | None, optional("every:8|none|FILE")] = None
     """views kept for testing: every:8, none, or a file of names; by default the scene's own, else every:8"""
+    transients: Literal["on", "off"] = "on"
+    """let parts of views that contradict the others (people who walk by) count less"""
     backend: Literal["auto", "torch", "numba", "triton"] = "auto"
     """the kernels' implementation"""
 
@@ -47,8 +49,10 @@ class Train(CommonOptions):
 
         device = own_device(open_device(self))
         config = RunConfig(seed=self.seed, downscale=self.downscale)
+        training = replace(config.training, transients=self.transients == "on")
         if self.steps is not None or self.minutes is not None:
-            config = replace(config, training=replace(config.training, steps=self.steps))
+            training = replace(training, steps=self.steps)
+        config = replace(config, training=training)
         with joined(device) as ranks, progress_bars() as progress:
             scene = open_scene(self.scene, holdout=self.holdout, downscale=self.downscale)
             kernels = kernels_for(self.backend, device)

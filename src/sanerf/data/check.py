@@ -4,20 +4,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from sanerf.data.images import load_image, load_kept
 from sanerf.data.load import load_scene
-from sanerf.data.scene import Scene
+from sanerf.data.scene import Scene, View
+from sanerf.data.sharpness import BLUR_SHARE, common_side, relative_sharpness, sharpness
 from sanerf.errors import UserError
 
 LONG_SIDE = 1024
 """Pictures with a longer side are better trained downscaled on a CPU."""
 FEW_VIEWS = 15
 """With fewer views to train on, geometry is rough."""
-BLUR_SHARE = 0.35
-"""A picture with less than this share of the median sharpness is called blurry."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +30,8 @@ class SceneReport:
 def check_scene(root: Path) -> SceneReport:
     """Read a scene as `train` would, open every picture, and judge. Raises UserError where it cannot be read at all."""
     scene = load_scene(root)
-    sharpness, unreadable = _sharpness(scene)
-    problems = [*scene.warnings, *unreadable, *_problems(scene, sharpness)]
+    blurred, unreadable = _blurred(scene)
+    problems = [*scene.warnings, *unreadable, *_problems(scene, blurred)]
     masked = [view for view in scene.views if view.training_mask is not None]
     sizes = sorted({(view.camera.width, view.camera.height) for view in scene.views})
     distances = [float(view.camera.centre.norm()) for view in scene.views]
@@ -62,34 +60,35 @@ def check_scene(root: Path) -> SceneReport:
     return SceneReport(facts, tuple(problems), tuple(sentences))
 
 
-def _sharpness(scene: Scene) -> tuple[dict[str, float], list[str]]:
-    """Mean squared gradient of each readable picture at a common small size, and a sentence for each other one."""
-    out, unreadable = {}, []
+def _blurred(scene: Scene) -> tuple[list[str], list[str]]:
+    """Names of the views that are blurred next to their neighbours, and a sentence for each unreadable picture."""
+    side = common_side([view.camera for view in scene.views])
+    readable: list[View] = []
+    sharp, unreadable = [], []
     for view in scene.views:
-        shrink = max(view.camera.width, view.camera.height) / 256
-        size = (max(2, round(view.camera.width / shrink)), max(2, round(view.camera.height / shrink)))
+        shrink = max(view.camera.width, view.camera.height) / side
+        size = (max(1, round(view.camera.width / shrink)), max(1, round(view.camera.height / shrink)))
         try:
-            load_kept(view, size)
-            grey = load_image(view, size).float().mean(-1)
+            kept = None if view.training_mask is None else load_kept(view, size).numpy()
+            sharp.append(sharpness(load_image(view, size).numpy(), kept, side))
         except UserError as error:
             unreadable.append(str(error))
             continue
-        out[view.name] = float(grey.diff(dim=0).square().mean() + grey.diff(dim=1).square().mean())
-    return out, unreadable
+        readable.append(view)
+    relative = relative_sharpness([view.camera for view in readable], sharp)
+    return [view.name for view, share in zip(readable, relative, strict=True) if share < BLUR_SHARE], unreadable
 
 
-def _problems(scene: Scene, sharpness: dict[str, float]) -> list[str]:
+def _problems(scene: Scene, blurred: list[str]) -> list[str]:
     out = []
     if len(scene.train) < FEW_VIEWS:
         out.append(f"Only {len(scene.train)} views to train on: geometry will be rough; 30 or more are better.")
     longest = max(max(view.camera.width, view.camera.height) for view in scene.views)
     if longest > LONG_SIDE:
         out.append(f"Pictures are up to {longest} pixels long: on a CPU train with --downscale {-(-longest // 640)}.")
-    if sharpness:
-        median = float(np.median(list(sharpness.values())))
-        blurry = [name for name, value in sharpness.items() if value < BLUR_SHARE * median]
-        if blurry and len(blurry) < len(sharpness) / 2:
-            out.append(f"{len(blurry)} pictures look blurry next to the others: {', '.join(blurry[:5])}.")
+    if blurred:
+        listed = ", ".join(blurred[:5]) + (", ..." if len(blurred) > 5 else "")
+        out.append(f"{len(blurred)} pictures look blurry next to the others: {listed}. They will count less.")
     centres = torch.stack([view.camera.centre for view in scene.views])
     if float((centres - centres.mean(0)).norm(dim=1).max()) < 1e-6:
         out.append("All cameras stand at the same place: without parallax there is no depth.")

@@ -2,10 +2,12 @@
 
 Pictures are sRGB bytes, H W C. They are made smaller by averaging areas (a box filter), with colours weighted by alpha
 where there is alpha. The raw pixel grid counts, as in COLMAP: EXIF orientation is applied only where the view's camera
-has the sideways size.
+has the sideways size. A JPEG that is wanted at a quarter of its size or less is averaged in the decoder first (by its
+scaled inverse cosine transform) to no less than twice the wanted size, and never stands in memory whole.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +26,7 @@ PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".JPG", ".JPEG", ".PNG", ".webp", "
 
 _EXIF_ORIENTATION = 0x0112
 _MASK_THRESHOLD = 127
+_MOST_PIXELS = 1_000_000_000
 _UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 
 
@@ -65,7 +68,7 @@ def is_picture(path: Path) -> bool:
 def picture_header(path: Path) -> PictureHeader:
     """Size and kind of a picture, from its first bytes. Raises UserError where it cannot be read."""
     try:
-        with Image.open(path) as picture:
+        with _opened(path) as picture:
             # A PNG without an early EXIF chunk would be decoded whole to look for a late one.
             exif = picture.getexif() if picture.format != "PNG" or "exif" in picture.info else {}
             sideways = exif.get(_EXIF_ORIENTATION, 1) in (5, 6, 7, 8)
@@ -83,7 +86,7 @@ def downscaled_size(camera: Camera, downscale: int | float) -> tuple[int, int]:
 
 def load_rgba(view: View, size: tuple[int, int] | None = None) -> UInt8[Tensor, "h w 4"]:
     """The view's picture at `size` (width, height; None: its own) with straight alpha, 255 where the file has none."""
-    return _to_tensor(_resampled(_upright(view).convert("RGBA"), size))
+    return _to_tensor(_resampled(_in_mode(_upright(view, size), "RGBA"), size))
 
 
 def load_image(view: View, size: tuple[int, int] | None = None) -> UInt8[Tensor, "h w 3"]:
@@ -91,12 +94,12 @@ def load_image(view: View, size: tuple[int, int] | None = None) -> UInt8[Tensor,
 
     Raises UserError, naming the file, where it is unreadable, truncated or not of its camera's size.
     """
-    picture = _upright(view)
+    picture = _upright(view, size)
     if picture.has_transparency_data:
-        picture = _resampled(picture.convert("RGBA"), size)
+        picture = _resampled(_in_mode(picture, "RGBA"), size)
         white = Image.new("RGBA", picture.size, (255, 255, 255, 255))
         return _to_tensor(Image.alpha_composite(white, picture).convert("RGB"))
-    return _to_tensor(_resampled(picture.convert("RGB"), size))
+    return _to_tensor(_resampled(_in_mode(picture, "RGB"), size))
 
 
 def load_split(scene: Scene, indices: Sequence[int], downscale: int | float = 1) -> Pictures:
@@ -146,7 +149,7 @@ def load_mask(path: Path, size: tuple[int, int] | None = None) -> Bool[Tensor, "
     The value of a coloured or palette pixel is its brightest channel. A file whose alpha varies is a cut-out: there
     the alpha is the value. At another size a pixel is object where more than half of its area is.
     """
-    picture = _read(path)
+    picture = _read(path)[0]
     if picture.mode == "1" or (picture.mode.startswith("L") and not picture.has_transparency_data):
         value = np.asarray(picture.convert("L"))
     else:
@@ -164,36 +167,72 @@ def has_real_alpha(paths: Sequence[Path]) -> bool:
     """Whether all pictures have an alpha channel and the first one's is not opaque everywhere."""
     if not paths or not all(picture_header(path).has_alpha for path in paths):
         return False
-    return int(np.asarray(_read(paths[0]).convert("RGBA").getchannel("A")).min()) < 255
+    return int(np.asarray(_read(paths[0])[0].convert("RGBA").getchannel("A")).min()) < 255
 
 
-def _upright(view: View) -> Image.Image:
-    """The view's decoded picture, turned by EXIF only where its camera has the turned size."""
-    picture = _read(view.image_path)
-    expected = (view.camera.width, view.camera.height)
-    if picture.size == expected:
-        return picture
-    turned = ImageOps.exif_transpose(picture)
-    if turned.size == expected:
-        return turned
-    raise UserError(
-        f"the picture {view.image_path} is {picture.width}x{picture.height}, but the scene was made when it was "
-        f"{expected[0]}x{expected[1]}; put the old picture back or start again"
-    )
+def _upright(view: View, size: tuple[int, int] | None) -> Image.Image:
+    """The view's decoded picture, turned by EXIF only where its camera has the turned size.
+
+    Where its decoder can make it smaller, it comes smaller than it is stored, but no smaller than `size`.
+    """
+    header = picture_header(view.image_path)
+    stored, expected = (header.width, header.height), (view.camera.width, view.camera.height)
+    if expected not in header.possible_sizes:
+        raise UserError(
+            f"the picture {view.image_path} is {header.width}x{header.height}, but the scene was made when it was "
+            f"{expected[0]}x{expected[1]}; put the old picture back or start again"
+        )
+    turned = stored != expected
+    if size is None:
+        picture = _read(view.image_path)[0]
+    else:
+        width, height = size[::-1] if turned else size
+        picture, area = _read(view.image_path, (2 * width, 2 * height))
+        if area is not None:
+            picture = picture.resize((width, height), Image.Resampling.BOX, area)
+    return ImageOps.exif_transpose(picture) if turned else picture
 
 
 def open_picture(path: Path) -> Image.Image:
     """A picture decoded, in the mode of its file. Raises UserError where it cannot be read."""
+    return _decoded(path, None)[0]
+
+
+def _decoded(path: Path, least: tuple[int, int] | None) -> tuple[Image.Image, tuple[float, float, float, float] | None]:
+    """A picture, made smaller while it is decoded where its format can, but to no less than `least` (width, height).
+
+    Also the part of it that the stored picture fills (left, upper, right, lower), None for all: where sizes are no
+    multiples, the last column and row of the smaller one stand for less than the others.
+    """
     try:
-        with Image.open(path) as picture:
+        with _opened(path) as picture:
+            drafted = None if least is None else picture.draft(picture.mode, least)
             picture.load()
     except _UNREADABLE as error:
         raise UserError(f"the picture {path} cannot be read: {_reason(error)}") from error
-    return picture
+    if drafted is None or drafted[1][2:] == picture.size:
+        return picture, None
+    return picture, (0.0, 0.0, float(drafted[1][2]), float(drafted[1][3]))
 
 
-def _read(path: Path) -> Image.Image:
-    picture = open_picture(path)
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """A picture file, of up to a thousand megapixels: Pillow's own bound refuses what today's cameras make."""
+    bound = Image.MAX_IMAGE_PIXELS
+    Image.MAX_IMAGE_PIXELS = _MOST_PIXELS
+    try:
+        picture = Image.open(path)
+    finally:
+        Image.MAX_IMAGE_PIXELS = bound
+    with picture:
+        yield picture
+
+
+def _read(
+    path: Path, least: tuple[int, int] | None = None
+) -> tuple[Image.Image, tuple[float, float, float, float] | None]:
+    """As `_decoded`, in eight bits a channel."""
+    picture, area = _decoded(path, least)
     if picture.mode == "F":
         raise UserError(f"the picture {path} holds floating-point numbers; expected 8 or 16 bits a channel")
     if picture.mode.startswith("I"):
@@ -201,7 +240,12 @@ def _read(path: Path) -> Image.Image:
         orientation = picture.getexif().get(_EXIF_ORIENTATION, 1)
         picture = Image.fromarray((np.asarray(picture).astype(np.int64) // 257).clip(0, 255).astype(np.uint8))
         picture.getexif()[_EXIF_ORIENTATION] = orientation
-    return picture
+    return picture, area
+
+
+def _in_mode(picture: Image.Image, mode: str) -> Image.Image:
+    # Pillow's conversion to the same mode is a copy, of a large picture a large one.
+    return picture if picture.mode == mode else picture.convert(mode)
 
 
 def _resampled(picture: Image.Image, size: tuple[int, int] | None) -> Image.Image:

@@ -1,13 +1,15 @@
 """The pixels of many views as one flat bank that training draws rays from."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from sanerf.data.images import downscaled_size, load_split
 from sanerf.data.scene import Scene
+from sanerf.data.sharpness import common_side, relative_sharpness, sharpness
 from sanerf.errors import UserError
 from sanerf.geometry.cameras import Camera, Rays, camera_rays, pixel_centres, resized
 from sanerf.shapes import Bool, Float, Int, Int64, UInt8
@@ -24,7 +26,8 @@ class PixelBank:
     Views come one after the other, their pixels row-major; `first_pixel` has one entry more than there are views.
     `place` is each pixel's row-major index in its picture, None where all pixels of all views are here. Directions, in
     camera axes, are kept once for each distinct set of intrinsics, from `first_direction` of a view on; or, where that
-    would be more, one for each pixel (`first_direction` is None).
+    would be more, one for each pixel (`first_direction` is None). `sizes` are (height, width). `sharpness` is each
+    view's, over that of views from about the same place.
     """
 
     rgb: UInt8[Tensor, "pixels 3"]
@@ -35,6 +38,8 @@ class PixelBank:
     directions_cam: Float[Tensor, "directions 3"]
     rotations: Float[Tensor, "views 3 3"]
     centres: Float[Tensor, "views 3"]
+    sizes: Int64[Tensor, "views 2"]
+    sharpness: Float[Tensor, "views"]
 
     def __len__(self) -> int:
         return self.rgb.shape[0]
@@ -47,13 +52,16 @@ class PixelBank:
         """Which view each flat pixel belongs to."""
         return torch.searchsorted(self.first_pixel, pixels, right=True) - 1
 
+    def place_of(self, pixels: Int64[Tensor, "rays"], view: Int64[Tensor, "rays"]) -> Int64[Tensor, "rays"]:
+        """Row-major indices of flat pixels in the picture of the view that they belong to."""
+        return pixels - self.first_pixel[view] if self.place is None else self.place[pixels].long()
+
     def rays(self, pixels: Int64[Tensor, "rays"]) -> Rays:
         """The world rays of flat pixels."""
         view = self.view_of(pixels)
         direction = pixels
         if self.first_direction is not None:
-            place = pixels - self.first_pixel[view] if self.place is None else self.place[pixels].long()
-            direction = self.first_direction[view] + place
+            direction = self.first_direction[view] + self.place_of(pixels, view)
         in_cam = self.directions_cam[direction]
         directions = (self.rotations[view] @ in_cam[..., None])[..., 0]
         return Rays(self.centres[view], directions, in_cam[:, 2])
@@ -102,53 +110,83 @@ def pixel_bank(
     total = sum(camera.width * camera.height for camera in cameras)
     share = min(1.0, most / total)
     generator = torch.Generator().manual_seed(seed)
-    rgb, alpha, places, counts = [], [], [], [0]
+    side = common_side(cameras)
+    # Room for all at once: parts joined at the end would be in memory twice.
+    room = sum(_share(camera.width * camera.height, share) for camera in cameras)
+    rgb, places = torch.empty(room, 3, dtype=torch.uint8), torch.empty(room, dtype=torch.int32)
+    alpha: Tensor | None = None
+    first, sharp = [0], []
     for picture in pictures:
         place = _held(picture, share, generator)
-        rgb.append(picture.rgb.reshape(-1, 3)[place])
+        held = slice(first[-1], first[-1] + len(place))
+        rgb[held] = picture.rgb.reshape(-1, 3)[place]
+        places[held] = place
         if picture.alpha is not None:
-            alpha.append(picture.alpha.reshape(-1)[place])
-        places.append(place.int())
-        counts.append(len(place))
-    held = sum(counts)
+            alpha = torch.empty(room, dtype=torch.uint8) if alpha is None else alpha
+            alpha[held] = picture.alpha.reshape(-1)[place]
+        first.append(held.stop)
+        sharp.append(sharpness(picture.rgb.numpy(), _solid(picture), side))
+    held = first[-1]
     if held == 0:
         raise UserError("the masks of the pictures exclude every pixel of every training view; are they inverted?")
-    first_direction, directions = _directions(cameras, places, held)
+    first_pixel = torch.tensor(first)
+    first_direction, directions = _directions(cameras, places, first_pixel)
     world_from_cam = torch.stack([camera.world_from_cam for camera in cameras]).float()
     return PixelBank(
-        torch.cat(rgb),
-        torch.cat(alpha) if alpha else None,
-        torch.cat(places) if held < total else None,
-        torch.tensor(counts).cumsum(0),
+        rgb[:held],
+        None if alpha is None else alpha[:held],
+        places[:held] if held < total else None,
+        first_pixel,
         first_direction,
         directions,
         world_from_cam[:, :3, :3].contiguous(),
         world_from_cam[:, :3, 3].contiguous(),
+        torch.tensor([(camera.height, camera.width) for camera in cameras]),
+        torch.from_numpy(relative_sharpness(cameras, sharp)).float(),
     )
+
+
+def _solid(picture: Picture) -> Bool[np.ndarray, "h w"] | None:
+    """Where the picture may be learnt from and is opaque, None for all of it."""
+    if picture.alpha is None:
+        return None if picture.kept is None else picture.kept.numpy()
+    opaque = picture.alpha == 255
+    return (opaque if picture.kept is None else opaque & picture.kept).numpy()
+
+
+def _share(count: int, share: float) -> int:
+    """How many of `count` pixels a bank takes, masks aside."""
+    return count if share == 1 else max(1, int(share * count))
 
 
 def _held(picture: Picture, share: float, generator: torch.Generator) -> Int64[Tensor, "_"]:
     """Row-major indices of the pixels of a picture that the bank holds, in order."""
     count = picture.rgb.shape[0] * picture.rgb.shape[1]
+    place = torch.arange(count)
     if share < 1:
-        place = torch.randperm(count, generator=generator)[: max(1, int(share * count))].sort().values
-    else:
-        place = torch.arange(count)
+        # One pixel of each of equally long stretches: in order and spread evenly, without a shuffle of them all.
+        held = _share(count, share)
+        ends = torch.arange(held + 1) * count // held
+        within = (torch.rand(held, generator=generator) * ends.diff()).long()
+        place = torch.minimum(ends[:-1] + within, ends[1:] - 1)
     return place if picture.kept is None else place[picture.kept.reshape(-1)[place]]
 
 
 def _directions(
-    cameras: Sequence[Camera], places: Sequence[Int[Tensor, "_"]], held: int
+    cameras: Sequence[Camera], places: Int[Tensor, "pixels"], first_pixel: Int64[Tensor, "views_and_one"]
 ) -> tuple[Int64[Tensor, "views"] | None, Float[Tensor, "directions 3"]]:
     """Directions of whole pictures, once for each distinct set of intrinsics, and where each view's begin; directions
     of the held pixels alone, and None, where those are fewer."""
     at_origin = [replace(camera, world_from_cam=torch.eye(4, dtype=torch.float64)) for camera in cameras]
-    intrinsics = [field.name for field in fields(Camera) if field.name != "world_from_cam"]
-    keys = [tuple(getattr(camera, name) for name in intrinsics) for camera in cameras]
+    keys = [camera.intrinsics for camera in cameras]
     distinct = dict(zip(keys, at_origin, strict=True))
+    held = int(first_pixel[-1])
     if sum(camera.width * camera.height for camera in distinct.values()) > held:
-        chosen = zip(at_origin, places, strict=True)
-        return None, torch.cat([camera_rays(c, pixel_centres(c)[place.long()]).directions for c, place in chosen])
+        directions = torch.empty(held, 3)
+        for view, camera in enumerate(at_origin):
+            of_view = slice(int(first_pixel[view]), int(first_pixel[view + 1]))
+            directions[of_view] = camera_rays(camera, pixel_centres(camera)[places[of_view].long()]).directions
+        return None, directions
     first, at = {}, 0
     for key, camera in distinct.items():
         first[key] = at

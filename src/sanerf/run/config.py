@@ -49,6 +49,14 @@ class TrainingConfig:
     """Adam's step size for each view's exposure, falling as the field's; 0 takes all views' exposure as one"""
     exposure_delay: int = 400
     """steps before exposures are learnt: a field that knows nothing yet would be explained by them"""
+    blurred_weight: float = 0.1
+    """least weight of a view that is blurred next to its neighbours; 1 takes all views alike"""
+    transients: bool = True
+    """whether parts of views that contradict the others (people who walk by) count less"""
+    transient_delay: int = 500
+    """steps before they do: a field that knows nothing yet contradicts everything"""
+    transient_error: float = 2.0
+    """times the usual error of the views' parts above which one counts less"""
     distortion_weight: float = 2e-2
     """weight of the distortion loss, which pulls a ray's weights together and clears fog before cameras"""
     distortion_steps: int = 500

@@ -17,6 +17,7 @@ from sanerf.run.config import RunConfig
 from sanerf.run.folder import Run, create_run, save_radiance
 from sanerf.run.lock import run_lock
 from sanerf.run.parallel import ALONE, Ranks
+from sanerf.run.reliability import Reliability
 from sanerf.run.training import load_checkpoint, sampling_plan, start_state, train
 
 LEAST_SIDE = 11
@@ -71,7 +72,8 @@ def _train(
     """Train from the run's checkpoint, if it has one, to the end."""
     scene, config = run.scene, run.config
     bank = load_bank(scene, scene.train, config.downscale, seed=config.seed).to(device)
-    state = start_state(config, kernels, device, views=len(scene.train), ranks=ranks)
+    reliability = Reliability(bank, config.training)
+    state = start_state(config, kernels, device, views=len(scene.train), reliability=reliability, ranks=ranks)
     if run.checkpoint.exists():
         load_checkpoint(run.checkpoint, state)
     curve = _read_curve(run.curve, state.step)

@@ -23,16 +23,18 @@ from sanerf.run.config import RunConfig, TrainingConfig
 from sanerf.run.exposure import Exposure
 from sanerf.run.losses import distortion_loss
 from sanerf.run.parallel import ALONE, Ranks, derived_seed
+from sanerf.run.reliability import Reliability
 from sanerf.shapes import Float
 
-CHECKPOINT_VERSION = "2"
+CHECKPOINT_VERSION = "3"
 
 
 @dataclass
 class TrainingState:
     """What changes while training, and what a checkpoint holds; and the processes that share the work.
 
-    All of it is equal in all processes, save the generator: each draws rays of its own.
+    All of it is equal in all processes, save the generator: each draws rays of its own. Without `reliability` all
+    pixels count alike.
     """
 
     field: RadianceField
@@ -42,11 +44,18 @@ class TrainingState:
     generator: torch.Generator
     step: int
     seconds: float
+    reliability: Reliability | None = None
     ranks: Ranks = ALONE
 
 
 def start_state(
-    config: RunConfig, kernels: Kernels, device: torch.device, *, views: int, ranks: Ranks = ALONE
+    config: RunConfig,
+    kernels: Kernels,
+    device: torch.device,
+    *,
+    views: int,
+    reliability: Reliability | None = None,
+    ranks: Ranks = ALONE,
 ) -> TrainingState:
     """A fresh field, from the run's seed alone, and the exposures of `views` training views."""
     generator = torch.Generator().manual_seed(config.seed)
@@ -57,8 +66,9 @@ def start_state(
     side = config.sampling.grid_side
     # A little density everywhere: every ray starts by looking everywhere.
     density_grid = torch.full((side, side, side), 1.0, device=device)
+    reliability = None if reliability is None else reliability.to(device)
     draws = ranks.own_draws(generator)
-    return TrainingState(field, exposure, optimizer, density_grid, draws, step=0, seconds=0.0, ranks=ranks)
+    return TrainingState(field, exposure, optimizer, density_grid, draws, 0, 0.0, reliability, ranks)
 
 
 def sampling_plan(config: RunConfig, near: float, far: float, unbounded: bool) -> SamplingPlan:
@@ -101,15 +111,22 @@ def training_step(state: TrainingState, bank: PixelBank, plan: SamplingPlan, con
     samples = sample_rays(state.field, state.density_grid, rays, plan, kernels, state.generator)
     _scale_gradients(samples)
     rgb = composite_colour(state.field, samples, rays.directions, threshold=1e-4)
-    rgb = rgb * state.exposure(bank.view_of(pixels))
+    view = bank.view_of(pixels)
+    rgb = rgb * state.exposure(view)
     if opacity is not None:
         # A background of random colour, so that empty space can only be explained by emptiness.
         background = torch.rand(len(rays), 3, generator=state.generator).to(device)
         target = target * opacity[:, None] + background * (1 - opacity[:, None])
         rgb = rgb + background * (1 - samples.weights.sum(-1, keepdim=True))
-    error = torch.nn.functional.mse_loss(rgb, target)
+    errors = (rgb - target).square().mean(dim=-1)
+    error = errors.detach().mean()
+    if state.reliability is not None:
+        cells = state.reliability.cells(bank, pixels, view)
+        weighted = errors * state.reliability.weights(cells, view)
+        state.reliability.note(state.ranks.gather(cells), state.ranks.gather(errors.detach()), state.step)
+        errors = weighted
     distortion_weight = config.distortion_weight * min(1.0, state.step / config.distortion_steps)
-    loss = error + distortion_weight * distortion_loss(samples.edges, samples.weights, plan)
+    loss = errors.mean() + distortion_weight * distortion_loss(samples.edges, samples.weights, plan)
     state.optimizer.zero_grad(set_to_none=True)
     loss.backward()
     state.ranks.average_gradients([*state.field.parameters(), *state.exposure.parameters()])
@@ -223,6 +240,8 @@ def save_checkpoint(path: Path, state: TrainingState) -> None:
     for index, entries in state.optimizer.state_dict()["state"].items():
         for name, value in entries.items():
             tensors[f"optimizer.{index}.{name}"] = value
+    if state.reliability is not None:
+        tensors |= {f"reliability.{name}": value for name, value in state.reliability.state_dict().items()}
     tensors["density_grid"] = state.density_grid
     for rank, generator in enumerate(generators):
         tensors[_generator_name(rank)] = generator
@@ -241,11 +260,17 @@ def load_checkpoint(path: Path, state: TrainingState) -> None:
     own = state.field.state_dict()
     field = {name.removeprefix("field."): value for name, value in tensors.items() if name.startswith("field.")}
     same_field = {k: v.shape for k, v in own.items()} == {k: v.shape for k, v in field.items()}
+    known = {} if state.reliability is None else state.reliability.state_dict()
+    prefix = "reliability."
+    reliability = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
     same_scene = tensors["exposure"].shape == state.exposure.log_gain.shape
+    same_scene &= {k: v.shape for k, v in known.items()} == {k: v.shape for k, v in reliability.items()}
     if not same_field or not same_scene or tensors["density_grid"].shape != state.density_grid.shape:
         raise UserError(f"the checkpoint {path} belongs to another configuration; delete it to train from the start")
     state.field.load_state_dict(field)
     state.exposure.load_state_dict({"log_gain": tensors["exposure"]})
+    if state.reliability is not None:
+        state.reliability.load_state_dict(reliability)
     moments: dict[int, dict[str, Tensor]] = {}
     for name, value in tensors.items():
         if name.startswith("optimizer."):

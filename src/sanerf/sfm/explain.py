@@ -14,7 +14,7 @@ _NAMED = 6
 
 @dataclass(frozen=True)
 class Photo:
-    """What is known of one photograph: its sharpness (`frames.sharpness`), its features, the most verified matches that
+    """What is known of one photograph: its sharpness (`data.sharpness`), its features, the most verified matches that
     it has with any other photograph, and whether it was registered; zeros where the file cannot be read."""
 
     name: str

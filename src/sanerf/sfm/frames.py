@@ -1,8 +1,4 @@
-"""The pictures that structure from motion sees: photographs as they lie in a folder, or the sharpest frames of a video.
-
-Sharpness is the variance of the Laplacian (Pech-Pacheco et al. 2000) of the grey picture, brought to one size, so that
-it compares between pictures of the same things; it has no absolute scale.
-"""
+"""The pictures that structure from motion sees: a folder's photographs, or the sharpest frames of a video."""
 
 import logging
 import shutil
@@ -10,26 +6,17 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
-from scipy.ndimage import laplace
 
 from sanerf.data.images import is_picture, open_picture
+from sanerf.data.sharpness import sharpness
 from sanerf.errors import MissingExtraError, UserError
 from sanerf.files import atomic_folder
 from sanerf.progress import OnPart
 from sanerf.shapes import UInt8
 
-SHARPNESS_SIDE = 640
-"""Longer side of the picture whose sharpness is measured."""
 _log = logging.getLogger("sanerf")
 _ORIENTATION = 0x0112
 _JPEG_QUALITY = 95
-
-
-def sharpness(rgb: UInt8[np.ndarray, "h w 3"]) -> float:
-    """Variance of the Laplacian of a picture's brightness (0 to 255) at a longer side of `SHARPNESS_SIDE`."""
-    picture = Image.fromarray(rgb).convert("L")
-    picture.thumbnail((SHARPNESS_SIDE, SHARPNESS_SIDE), Image.Resampling.BOX)
-    return float(laplace(np.asarray(picture, dtype=np.float32)).var())
 
 
 def photographs(source: Path) -> list[Path]:
