@@ -7,6 +7,7 @@ without, and then an annotation is just the array type. Axis words have one mean
     edges                samples + 1, the ends of a ray's intervals
     looked, looked_edges     those of a ray's first look
     refined_edges            those that its second look places
+    new_edges                those that divide a ray anew
     points               3D points or query positions without ray structure
     batch, axes          any number of axes, with a star
     levels, entries      of a hash grid

@@ -11,7 +11,7 @@ import torch
 from numba import njit, prange
 from torch import Tensor
 
-from sanerf.geometry.contraction import distance_from_spacing, finite_far, spacing_from_distance
+from sanerf.geometry.contraction import distance_from_spacing
 from sanerf.kernels.reference import SamplingPlan
 from sanerf.shapes import Float
 
@@ -35,20 +35,50 @@ def _grid_cell(x, y, z, side, unbounded):
 
 @njit(inline="always")
 @no_type_check
-def _distance(fraction, low, high, near, far, unbounded):
+def _spacing(distance, unbounded):
+    """`contraction.spacing`."""
     if not unbounded:
-        return near + fraction * (far - near)
-    s = low + fraction * (high - low)
-    if s < 0.5:
-        return 2 * s
-    return 1 / (2 * max(1 - s, 1e-6))
+        return distance
+    return distance / 2 if distance < 1 else 1 - 0.5 / distance
+
+
+@njit(inline="always")
+@no_type_check
+def _unspace(spaced, unbounded):
+    """`contraction.unspace`."""
+    if not unbounded:
+        return spaced
+    return 2 * spaced if spaced < 0.5 else 1 / (2 * max(1 - spaced, 1e-6))
+
+
+@njit(inline="always")
+@no_type_check
+def _edges_by_mass(edges, padded, jitter, uniform, unbounded, out):
+    """`reference._edges_by_mass` of one ray; `padded` are its weights between two zeros."""
+    bins, parts = edges.shape[0] - 1, out.shape[0] - 1
+    total = 0.0
+    for b in range(bins):
+        total += max(padded[b], padded[b + 1], padded[b + 2])
+    scale = (1 - uniform) / total if total > 1e-8 else 0.0
+    flat = uniform / bins if total > 1e-8 else 1.0 / bins
+    out[0], out[parts] = edges[0], edges[bins]
+    b, below = 0, 0.0
+    mass = scale * max(padded[0], padded[1], padded[2]) + flat
+    for k in range(1, parts):
+        target = (k + jitter - 0.5) / parts
+        while below + mass <= target and b < bins - 1:
+            below += mass
+            b += 1
+            mass = scale * max(padded[b], padded[b + 1], padded[b + 2]) + flat
+        inside = min((target - below) / max(mass, 1e-12), 1.0)
+        low, high = _spacing(edges[b], unbounded), _spacing(edges[b + 1], unbounded)
+        out[k] = _unspace(low + inside * (high - low), unbounded)
 
 
 @njit(parallel=True, fastmath=True, cache=True)
 @no_type_check
-def _place(origins, directions, jitter, grid, side, settings, unbounded, coarse, out):
-    near, far, low, high, optical_cap, uniform = settings
-    rays, bins, samples = origins.shape[0], coarse.shape[0] - 1, out.shape[1] - 1
+def _place(origins, directions, jitter, grid, side, optical_cap, uniform, unbounded, coarse, out):
+    rays, bins = origins.shape[0], coarse.shape[0] - 1
     middles, lengths = (coarse[:-1] + coarse[1:]) / np.float32(2), coarse[1:] - coarse[:-1]
     for chunk in prange((rays + _CHUNK - 1) // _CHUNK):
         weights = np.zeros(bins + 2, np.float32)
@@ -71,23 +101,7 @@ def _place(origins, directions, jitter, grid, side, settings, unbounded, coarse,
                     through = math.exp(-min(optical[b], optical_cap))
                     weights[b + 1] = transmittance * (1 - through)
                     transmittance *= through
-            total = 0.0
-            for b in range(1, bins + 1):
-                total += max(weights[b - 1], weights[b], weights[b + 1])
-            scale = (1 - uniform) / total if total > 1e-8 else 0.0
-            flat = uniform / bins if total > 1e-8 else 1.0 / bins
-            out[ray, 0] = _distance(0.0, low, high, near, far, unbounded)
-            out[ray, samples] = _distance(1.0, low, high, near, far, unbounded)
-            b, below = 0, 0.0
-            mass = scale * max(weights[0], weights[1], weights[2]) + flat
-            for k in range(1, samples):
-                target = (k + jitter[ray] - 0.5) / samples
-                while below + mass <= target and b < bins - 1:
-                    below += mass
-                    b += 1
-                    mass = scale * max(weights[b], weights[b + 1], weights[b + 2]) + flat
-                inside = min((target - below) / mass, 1.0)
-                out[ray, k] = _distance((b + inside) / bins, low, high, near, far, unbounded)
+            _edges_by_mass(coarse, weights, jitter[ray], uniform, unbounded, out[ray])
 
 
 def place_samples(
@@ -98,19 +112,8 @@ def place_samples(
     plan: SamplingPlan,
 ) -> Float[Tensor, "rays edges"]:
     """See `reference.place_samples`; weights that follow a transmittance below 1e-4 are taken as zero."""
-    far = finite_far(plan.far)
     fractions = torch.linspace(0, 1, plan.bins + 1)
-    coarse = distance_from_spacing(fractions, plan.near, far, plan.unbounded).numpy()
-    settings = np.array(
-        [
-            plan.near,
-            far,
-            spacing_from_distance(plan.near),
-            spacing_from_distance(far),
-            -math.log(1 - plan.opacity_cap),
-            plan.uniform,
-        ]
-    )
+    coarse = distance_from_spacing(fractions, plan.near, plan.far, plan.unbounded).numpy()
     out = torch.empty(origins.shape[0], plan.samples + 1)
     _place(
         origins.contiguous().numpy(),
@@ -118,7 +121,8 @@ def place_samples(
         jitter.numpy(),
         density_grid.reshape(-1).numpy(),
         density_grid.shape[0],
-        settings,
+        -math.log(1 - plan.opacity_cap),
+        plan.uniform,
         plan.unbounded,
         coarse,
         out.numpy(),
@@ -126,42 +130,16 @@ def place_samples(
     return out
 
 
-@njit(inline="always")
-@no_type_check
-def _spacing(distance, unbounded):
-    """`contraction.spacing`."""
-    if not unbounded:
-        return distance
-    return distance / 2 if distance < 1 else 1 - 0.5 / distance
-
-
 @njit(parallel=True, fastmath=True, cache=True)
 @no_type_check
 def _resample(edges, weights, jitter, uniform, unbounded, out):
-    rays, bins, parts = weights.shape[0], weights.shape[1], out.shape[1] - 1
+    rays, bins = weights.shape
     for chunk in prange((rays + _CHUNK - 1) // _CHUNK):
         padded = np.zeros(bins + 2, np.float32)
         for ray in range(chunk * _CHUNK, min(rays, (chunk + 1) * _CHUNK)):
             for b in range(bins):
                 padded[b + 1] = weights[ray, b]
-            total = 0.0
-            for b in range(bins):
-                total += max(padded[b], padded[b + 1], padded[b + 2])
-            scale = (1 - uniform) / total if total > 1e-8 else 0.0
-            flat = uniform / bins if total > 1e-8 else 1.0 / bins
-            out[ray, 0], out[ray, parts] = edges[ray, 0], edges[ray, bins]
-            b, below = 0, 0.0
-            mass = scale * max(padded[0], padded[1], padded[2]) + flat
-            low, high = _spacing(edges[ray, 0], unbounded), _spacing(edges[ray, 1], unbounded)
-            for k in range(1, parts):
-                target = (k + jitter[ray] - 0.5) / parts
-                while below + mass <= target and b < bins - 1:
-                    below += mass
-                    b += 1
-                    mass = scale * max(padded[b], padded[b + 1], padded[b + 2]) + flat
-                    low, high = high, _spacing(edges[ray, b + 1], unbounded)
-                inside = min((target - below) / max(mass, 1e-12), 1.0)
-                out[ray, k] = _distance(inside, low, high, low, high, unbounded)
+            _edges_by_mass(edges[ray], padded, jitter[ray], uniform, unbounded, out[ray])
 
 
 def resample(

@@ -101,8 +101,7 @@ def place_samples(
 ) -> Float[Tensor, "rays edges"]:
     """Increasing distances from near to far that bound the fine intervals, dense where the grid expects a surface.
 
-    The coarse intervals' weights (Eq. 1 with the grid's density) are widened to their neighbours, mixed with a uniform
-    share and inverted. `jitter` in [0, 1) moves the inner edges by up to half an interval; 0.5 leaves them.
+    They divide the mass of the coarse intervals' weights (Eq. 1 with the grid's density) evenly. `jitter` in [0, 1) moves the inner edges by up to half an interval; 0.5 leaves them.
     """
     resolution = density_grid.shape[0]
     fractions = torch.linspace(0, 1, plan.bins + 1, device=origins.device, dtype=origins.dtype)
@@ -114,11 +113,7 @@ def place_samples(
     optical = (density * delta).clamp(max=-torch.log(torch.tensor(1 - plan.opacity_cap)).item())
     weights = composite_weights(density=optical, deltas=torch.ones_like(optical))
 
-    interval, inside = _quantiles(weights, jitter, plan.samples, plan.uniform)
-    fraction = (interval + inside) / plan.bins
-    ends = fraction.new_tensor([0.0, 1.0]).expand(len(origins), 2)
-    fraction = torch.cat([ends[:, :1], fraction, ends[:, 1:]], dim=-1)
-    return distance_from_spacing(fraction, plan.near, plan.far, plan.unbounded)
+    return _edges_by_mass(coarse.expand(len(origins), -1), weights, jitter, plan.samples, plan)
 
 
 def resample(
@@ -132,38 +127,41 @@ def resample(
     The density grid's cells are ten pixels wide or more. Samples spread over a cell blur textures by their parallax, so
     the field itself is asked where in the cell the surface lies, before the samples that count are taken.
 
-    Weights are widened and mixed as in `place_samples`; inside an interval the mass is even in `spacing`. `jitter` in
-    [0, 1) moves the inner edges by up to half a refined interval; 0.5 leaves them.
+    `jitter` in [0, 1) moves the inner edges by up to half a refined interval; 0.5 leaves them.
     """
-    interval, inside = _quantiles(weights, jitter, plan.refined, plan.uniform)
-    spaced = spacing(edges, plan.unbounded)
-    low, high = spaced.gather(1, interval), spaced.gather(1, interval + 1)
-    refined = unspace(low + inside * (high - low), plan.unbounded)
-    return torch.cat([edges[:, :1], refined, edges[:, -1:]], dim=-1)
+    return _edges_by_mass(edges, weights, jitter, plan.refined, plan)
 
 
-def _quantiles(
-    weights: Float[Tensor, "rays samples"], jitter: Float[Tensor, "rays"], parts: int, uniform: float
-) -> tuple[Int64[Tensor, "rays _"], Float[Tensor, "rays _"]]:
-    """The intervals, and the places 0..1 in them, that divide each ray's mass into `parts` equal ones.
+def _edges_by_mass(
+    edges: Float[Tensor, "rays edges"],
+    weights: Float[Tensor, "rays samples"],
+    jitter: Float[Tensor, "rays"],
+    parts: int,
+    plan: SamplingPlan,
+) -> Float[Tensor, "rays new_edges"]:
+    """Edges of `parts` intervals that divide each ray's mass evenly, from the first to the last of `edges`.
 
     The mass is the weights widened to their neighbours, for a surface may lie anywhere between two samples, mixed with
-    a share of `uniform` spread evenly over the intervals. `jitter` moves the places, by up to half a part.
+    a share of `plan.uniform` spread evenly over the intervals. Inside an interval it is even in `spacing`.
     """
     bins = weights.shape[1]
     padded = torch.nn.functional.pad(weights, (1, 1))
     widened = torch.maximum(torch.maximum(padded[:, :-2], padded[:, 2:]), weights)
     total = widened.sum(-1, keepdim=True)
-    mass = (1 - uniform) * widened / total.clamp(min=1e-8) + uniform / bins
+    mass = (1 - plan.uniform) * widened / total.clamp(min=1e-8) + plan.uniform / bins
     mass = torch.where(total > 1e-8, mass, torch.full_like(mass, 1 / bins))
     cdf = torch.nn.functional.pad(mass.cumsum(-1), (1, 0))
     cdf = cdf / cdf[:, -1:]
 
-    inner = torch.arange(1, parts, device=weights.device, dtype=weights.dtype)
+    inner = torch.arange(1, parts, device=edges.device, dtype=edges.dtype)
     targets = ((inner[None] + jitter[:, None] - 0.5) / parts).contiguous()
     right = torch.searchsorted(cdf, targets, right=True).clamp(1, bins)
     below, above = cdf.gather(1, right - 1), cdf.gather(1, right)
-    return right - 1, ((targets - below) / (above - below).clamp(min=1e-12)).clamp(0, 1)
+    inside = ((targets - below) / (above - below).clamp(min=1e-12)).clamp(0, 1)
+    spaced = spacing(edges, plan.unbounded)
+    low, high = spaced.gather(1, right - 1), spaced.gather(1, right)
+    inner_edges = unspace(low + inside * (high - low), plan.unbounded)
+    return torch.cat([edges[:, :1], inner_edges, edges[:, -1:]], dim=-1)
 
 
 def composite_weights(
