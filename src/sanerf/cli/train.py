@@ -30,6 +30,8 @@ class Train(CommonOptions):
     """use pictures at 1/D of their size"""
     holdout: Annotated[str | None, optional("every:8|none|FILE")] = None
     """views kept for testing: every:8, none, or a file of names; by default the scene's own, else every:8"""
+    blurred: float = 1.0
+    """least weight of a photograph that is blurred next to its neighbours; 1 takes all alike"""
     transients: Literal["on", "off"] = "on"
     """let parts of views that contradict the others (people who walk by) count less"""
     backend: Literal["auto", "torch", "numba", "triton"] = "auto"
@@ -49,7 +51,10 @@ class Train(CommonOptions):
 
         device = own_device(open_device(self))
         config = RunConfig(seed=self.seed, downscale=self.downscale)
-        training = replace(config.training, transients=self.transients == "on")
+        if not 0 <= self.blurred <= 1:
+            raise UserError(f"--blurred should be from 0 to 1, not {self.blurred}")
+        on = self.transients == "on"
+        training = replace(config.training, blurred_weight=self.blurred, transients=on)
         if self.steps is not None or self.minutes is not None:
             training = replace(training, steps=self.steps)
         config = replace(config, training=training)

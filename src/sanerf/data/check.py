@@ -88,7 +88,7 @@ def _problems(scene: Scene, blurred: list[str]) -> list[str]:
         out.append(f"Pictures are up to {longest} pixels long: on a CPU train with --downscale {-(-longest // 640)}.")
     if blurred:
         listed = ", ".join(blurred[:5]) + (", ..." if len(blurred) > 5 else "")
-        out.append(f"{len(blurred)} pictures look blurry next to the others: {listed}. They will count less.")
+        out.append(f"{len(blurred)} pictures look blurry next to the others: {listed}.")
     centres = torch.stack([view.camera.centre for view in scene.views])
     if float((centres - centres.mean(0)).norm(dim=1).max()) < 1e-6:
         out.append("All cameras stand at the same place: without parallax there is no depth.")

@@ -64,7 +64,7 @@ def relative_sharpness(cameras: Sequence[Camera], values: Sequence[float]) -> Fl
         return out
     poses = np.stack([np.concatenate([c.centre.numpy(), c.world_from_cam[:3, 2].numpy()]) for c in cameras])[known]
     count = min(_NEIGHBOURS, len(known) - 1)
-    nearest = KDTree(poses).query(poses, k=count + 1)[1]
+    nearest = np.asarray(KDTree(poses).query(poses, k=count + 1)[1])
     for row, index in enumerate(known):
         others = [other for other in nearest[row] if other != row][:count]
         typical = float(np.median(sharp[known[others]]))

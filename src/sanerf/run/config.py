@@ -49,7 +49,7 @@ class TrainingConfig:
     """Adam's step size for each view's exposure, falling as the field's; 0 takes all views' exposure as one"""
     exposure_delay: int = 400
     """steps before exposures are learnt: a field that knows nothing yet would be explained by them"""
-    blurred_weight: float = 0.1
+    blurred_weight: float = 1.0
     """least weight of a view that is blurred next to its neighbours; 1 takes all views alike"""
     transients: bool = True
     """whether parts of views that contradict the others (people who walk by) count less"""
