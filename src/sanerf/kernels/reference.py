@@ -101,7 +101,8 @@ def place_samples(
 ) -> Float[Tensor, "rays edges"]:
     """Increasing distances from near to far that bound the fine intervals, dense where the grid expects a surface.
 
-    They divide the mass of the coarse intervals' weights (Eq. 1 with the grid's density) evenly. `jitter` in [0, 1) moves the inner edges by up to half an interval; 0.5 leaves them.
+    They divide the mass of the coarse intervals' weights (Eq. 1 with the grid's density) evenly. `jitter` in [0, 1)
+    moves the inner edges by up to half an interval; 0.5 leaves them.
     """
     resolution = density_grid.shape[0]
     fractions = torch.linspace(0, 1, plan.bins + 1, device=origins.device, dtype=origins.dtype)
