@@ -15,11 +15,11 @@ from sanerf.shapes import Float
 class RadianceConfig:
     """The radiance field's size."""
 
-    levels: int = 12
+    levels: int = 10
     """levels of the hash grid"""
-    entries_log2: int = 18
+    entries_log2: int = 17
     """table rows a level, as a power of two"""
-    channels: int = 2
+    channels: int = 4
     """features a level"""
     coarsest: int = 16
     """cells along an axis of the contracted cube at the coarsest level"""
