@@ -19,7 +19,7 @@ VIEWS = [(0.1, 0.1), (-0.5, 0.0), (0.5, 0.0), (0.0, -0.5), (0.0, 0.5), (-0.4, 0.
          (-0.2, 0.2), (0.3, 0.0)]  # fmt: skip
 TEST = ("0", "8")
 CONFIG = RunConfig(
-    radiance=RadianceConfig(levels=4, entries_log2=12, coarsest=8, finest=32, hidden=16, geometry=7),
+    radiance=RadianceConfig(levels=4, entries_log2=12, channels=2, coarsest=8, finest=32, hidden=16, geometry=7),
     sampling=SamplingConfig(bins=64, samples=32, grid_side=32, opacity_cap=0.2, uniform=0.2),
     training=TrainingConfig(steps=150, rays=256, learning_rate=3e-2, final_uniform=0.2),
     object=ObjectConfig(levels=4, entries_log2=12, coarsest=8, finest=64, hidden=16),

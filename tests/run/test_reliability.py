@@ -18,7 +18,7 @@ from sanerf.run.training import TrainingState, load_checkpoint, sampling_plan, s
 CPU = torch.device("cpu")
 RAYS = 1000.0  # Rays in each cell, so many that the prior of four does not count.
 CONFIG = RunConfig(
-    radiance=RadianceConfig(levels=4, entries_log2=12, coarsest=8, finest=32, hidden=16, geometry=7),
+    radiance=RadianceConfig(levels=4, entries_log2=12, channels=2, coarsest=8, finest=32, hidden=16, geometry=7),
     sampling=SamplingConfig(bins=64, samples=32, grid_side=32, opacity_cap=0.2),
     training=TrainingConfig(
         steps=300, rays=256, learning_rate=3e-2, distortion_weight=1e-3, distortion_steps=1, transient_delay=100

@@ -35,7 +35,7 @@ from sanerf.run.training import (
 CPU = torch.device("cpu")
 STEPS = 250
 CONFIG = RunConfig(
-    radiance=RadianceConfig(levels=4, entries_log2=12, coarsest=8, finest=32, hidden=16, geometry=7),
+    radiance=RadianceConfig(levels=4, entries_log2=12, channels=2, coarsest=8, finest=32, hidden=16, geometry=7),
     sampling=SamplingConfig(bins=64, samples=32, grid_side=32, opacity_cap=0.2, uniform=0.2),
     training=TrainingConfig(steps=STEPS, rays=256, learning_rate=3e-2, distortion_weight=1e-3, distortion_steps=1),
 )
