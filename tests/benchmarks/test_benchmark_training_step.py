@@ -11,6 +11,7 @@ from step_stage import Stage, warm_state
 from sanerf.data.load import load_scene
 from sanerf.data.pixels import load_bank
 from sanerf.errors import UserError
+from sanerf.fields.radiance import RadianceConfig
 from sanerf.kernels.backend import kernels_for
 from sanerf.run.config import RunConfig
 
@@ -100,7 +101,8 @@ def test_what_is_timed_is_what_train_does(tmp_path):
     scene = load_scene(training_step.SCENE)
     scene = replace(scene, train=scene.train[:4])
     training = replace(RunConfig().training, rays=16, exposure_delay=2)
-    config, device = RunConfig(training=training), torch.device("cpu")
+    radiance = RadianceConfig(levels=2, entries_log2=8, finest=32)
+    config, device = RunConfig(radiance=radiance, training=training), torch.device("cpu")
     stage = Stage(scene, config, load_bank(scene, scene.train, 8, seed=0), device)
     kernels = kernels_for("torch", device)
     for steps in (1, 2):

@@ -103,12 +103,12 @@ def test_a_blurred_photograph_is_named_by_doctor_and_known_to_the_bank(tmp_path)
 
 
 def test_doctor_judges_blur_by_what_training_learns_from_and_held_out_views_apart(tmp_path):
-    """Noise behind transparency would make the blurred look sharp, and edges of what is cut out all alike."""
+    """The edges of what is cut out, over white, would make view 7 look sharp enough (0.45 of the median)."""
     write_transforms(tmp_path, count=20)
     left = np.zeros((6, 8, 1), np.uint8)
     left[:, :5] = 255
     for i in range(20):
-        rgb = noise(i, 2.0 if i in (7, 8) else 0.5, 6, 8)
+        rgb = noise(i, 0.7 if i == 7 else 2.0 if i == 8 else 0.5, 6, 8)
         Image.fromarray(np.concatenate([rgb, left], axis=2)).save(tmp_path / "images" / f"{i:03d}.png")
     scene = load_scene(tmp_path)
     assert scene.has_alpha and 7 in scene.train and 8 in scene.test
