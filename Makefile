@@ -1,6 +1,6 @@
 # make demo  sets up .venv and runs the whole job on the bundled scene
 # make test  sets up .venv and runs the tests
-# make bench runs the benchmarks, on an idle machine; CAPTURES=DIR adds the captures of a folder
+# make bench runs the benchmarks save that of memory, on an idle machine; CAPTURES=DIR adds the captures of a folder
 PYTHON ?= python3
 BIN := .venv/bin
 # The SAM family as its authors wrote it, which tests compare with. Without dependencies: these are torchvision and what

@@ -11,15 +11,16 @@ from PIL import Image
 
 from sanerf.data.images import load_mask
 from sanerf.data.mask_files import mask_paths
+from sanerf.evaluation.masks import resized_mask
 from sanerf.evaluation.metrics import SquaredError, squared_error
 from sanerf.evaluation.run_evaluation import ScoredView, evaluate_run
-from sanerf.files import atomic_write
+from sanerf.fields.radiance import RadianceField
+from sanerf.files import atomic_write, read_tensors
 from sanerf.kernels.backend import Kernels
 from sanerf.render.images import Renderer
 from sanerf.render.pictures import colour_depth, to_bytes
 from sanerf.run.folder import Run
-from sanerf.run.training import load_checkpoint, rendering_plan, start_state
-from sanerf.shapes import Bool
+from sanerf.run.training import CHECKPOINT_VERSION, rendering_plan
 
 STRIP_HEIGHT = 300
 """Pixels of a picture in a strip."""
@@ -48,7 +49,7 @@ def score_field(run: Run, renderer: Renderer, masks: Path | None, strip: Path) -
         nonlocal inside
         rgb = scored.rendered.image.rgb.cpu()
         if scored.index in paths:
-            mask = shrunk_mask(load_mask(paths[scored.index]), rgb.shape[0], rgb.shape[1])
+            mask = resized_mask(load_mask(paths[scored.index]), rgb.shape[0], rgb.shape[1])
             inside += squared_error(rgb, scored.photo, mask)
         if scored.index in shown:
             rows.append(strip_row(scored))
@@ -58,23 +59,24 @@ def score_field(run: Run, renderer: Renderer, masks: Path | None, strip: Path) -
     return FieldScore(scores.psnr, scores.ssim, inside.psnr if inside.values else None)
 
 
-def shrunk_mask(mask: Bool[torch.Tensor, "mh mw"], height: int, width: int) -> Bool[torch.Tensor, "h w"]:
-    """A mask at a rendering's size; a pixel is inside where more than half of its surroundings are."""
-    grey = mask[None, None].float()
-    return torch.nn.functional.interpolate(grey, (height, width), mode="bilinear", antialias=True)[0, 0] > 0.5
-
-
 def psnr_of(run: Run, renderer: Renderer, views: Sequence[int]) -> float:
     """The PSNR of some views."""
     return evaluate_run(run, renderer, segmentations=[], views=views, true_masks=None).psnr
 
 
 def checkpoint_renderer(run: Run, checkpoint: Path, kernels: Kernels, device: torch.device) -> tuple[Renderer, float]:
-    """The field as it was at a checkpoint of its training, ready to render, and its seconds of training by then."""
-    state = start_state(run.config, kernels, device, views=len(run.scene.train))
-    load_checkpoint(checkpoint, state)
+    """The field as it was at a checkpoint of its training, ready to render, and its seconds of training by then.
+
+    Nothing else of the checkpoint is looked at: what training alone needs may hang on the pictures.
+    """
+    tensors, metadata = read_tensors(checkpoint, "train again")
+    assert metadata["version"] == CHECKPOINT_VERSION, metadata
+    field = RadianceField(run.config.radiance, kernels, torch.Generator()).to(device)
+    prefix = "field."
+    field.load_state_dict({name.removeprefix(prefix): of for name, of in tensors.items() if name.startswith(prefix)})
     plan = rendering_plan(run.config, run.scene.near, run.scene.far, math.isinf(run.scene.far))
-    return Renderer(state.field.requires_grad_(False), state.density_grid, plan, kernels), state.seconds
+    density_grid = tensors["density_grid"].to(device)
+    return Renderer(field.requires_grad_(False), density_grid, plan, kernels), float(metadata["seconds"])
 
 
 def strip_row(scored: ScoredView) -> np.ndarray:

@@ -1,13 +1,13 @@
 """Training by `sanerf train` in a process of its own, whose checkpoints are kept on the way."""
 
 import json
-import os
 import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from linked_copy import linked_copy
 from safetensors import safe_open
 
 from sanerf.errors import UserError
@@ -30,8 +30,7 @@ class Snapshots:
         self.folder.mkdir(parents=True, exist_ok=True)
         copy = self.folder / f"{len(kept):03d}.safetensors"
         try:
-            # Checkpoints are renamed into their place whole, so that another link to one is a copy that costs nothing.
-            os.link(self.checkpoint, copy)
+            linked_copy(self.checkpoint, copy)
         except FileNotFoundError:
             return
         if training_seconds(copy) < self.seconds[len(kept)]:

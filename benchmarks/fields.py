@@ -10,6 +10,8 @@ middle of its learning rates, and would be better had it been asked to end there
 JSON and a strip of pictures for each capture; one whose JSON is there is not run again without --again.
 """
 
+import sanerf.cli.main  # isort: skip - before torch: it says how waiting threads wait, as in the command
+
 import argparse
 import json
 import shutil
@@ -23,9 +25,8 @@ import torch
 from field_scoring import checkpoint_renderer, psnr_of, score_field
 from field_training import Snapshots, train, training_seconds
 from line_chart import Line, line_chart
-from report_header import RESULTS, Others, commit, cores_text, facts_at_start, header, table
+from report_header import RESULTS, OtherPrograms, commit, cores_text, facts_at_start, header, table
 
-import sanerf
 from sanerf.cli.console import CommonOptions, open_device, say
 from sanerf.data.images import downscaled_size
 from sanerf.errors import UserError
@@ -101,7 +102,8 @@ def run_capture(
         # Where it has ended and what it printed is lost, so is its peak memory: only training again tells.
         if (out / "radiance.safetensors").exists():
             shutil.rmtree(out)
-        others = Others()
+            shutil.rmtree(snapshots.folder, ignore_errors=True)
+        others = OtherPrograms()
         printed = train(command, snapshots)
         write_json(trained, {**printed, "others": others.cores(), "commit": at_commit})
     witness = json.loads(trained.read_text(encoding="utf-8"))

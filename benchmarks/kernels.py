@@ -7,6 +7,8 @@ of constant density, sampled by the reference, so that samples crowd as they do 
 `repeats` calls after two to warm up, each synchronised with the device; backward passes are timed apart.
 """
 
+import sanerf.cli.main  # isort: skip  # noqa: F401 - before torch: it says how waiting threads wait, as in the command
+
 import argparse
 import math
 from collections.abc import Callable
@@ -14,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from report_header import RESULTS, Others, cores_text, facts_at_start, header, table
+from report_header import RESULTS, OtherPrograms, cores_text, facts_at_start, header, table
 from timing import median_seconds
 from torch import Tensor
 
@@ -179,7 +181,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=None, help="by default benchmarks/results/kernels_DEVICE.md")
     options = parser.parse_args()
     device = torch.device(options.device)
-    facts, others = facts_at_start(device, options.seed), Others()
+    facts, others = facts_at_start(device, options.seed), OtherPrograms()
     work = make_workload(options.rays, options.seed, device)
     facts |= {"rays": f"{options.rays}, {work.plan.samples} samples each", "repeats": options.repeats}
     results = [timed for kernels in available(device) for timed in time_kernels(kernels, work, options.repeats)]

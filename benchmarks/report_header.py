@@ -29,7 +29,7 @@ def facts_at_start(device: torch.device, seed: int) -> dict[str, object]:
     }
 
 
-class Others:
+class OtherPrograms:
     """What other programs do on this machine from the making of this object on: a load average holds our own work."""
 
     def __init__(self):

@@ -14,6 +14,7 @@ from sanerf.data.scene import Scene
 from sanerf.kernels.backend import Kernels
 from sanerf.kernels.reference import SamplingPlan
 from sanerf.run.config import RunConfig
+from sanerf.run.reliability import Reliability
 from sanerf.run.training import (
     TrainingState,
     learning_rate,
@@ -40,7 +41,9 @@ class Stage:
         return sampling_plan(self.config, self.scene.near, self.scene.far, math.isinf(self.scene.far))
 
     def fresh_state(self, kernels: Kernels) -> TrainingState:
-        return start_state(self.config, kernels, self.device, views=len(self.scene.train))
+        """As `sanerf train` starts, its weights of what is believed included."""
+        reliability = Reliability(self.bank, self.config.training)
+        return start_state(self.config, kernels, self.device, views=len(self.scene.train), reliability=reliability)
 
     def train_to(self, step: int, state: TrainingState, checkpoint: Path) -> None:
         """Train as `sanerf train` does, and stop after so many steps, with a checkpoint, as at Control-C."""
@@ -65,7 +68,8 @@ def warm_state(stage: Stage, checkpoint: Path, kernels: Kernels) -> tuple[Traini
     progress = state.step / config.steps
     of_field, of_exposure = state.optimizer.param_groups
     of_field["lr"] = learning_rate(config, config.learning_rate, progress)
-    of_exposure["lr"] = 0.0  # As in training up to its 400th step; its gradients are computed all the same.
+    start = config.exposure_learning_rate if state.step >= config.exposure_delay else 0.0
+    of_exposure["lr"] = learning_rate(config, start, progress)
     return state, replace(plan, uniform=uniform_share(plan.uniform, config.final_uniform, progress))
 
 

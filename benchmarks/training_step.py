@@ -28,7 +28,7 @@ from matrix_peak import (
     run_alone,
     step_multiply_adds,
 )
-from report_header import RESULTS, Others, cores_text, facts_at_start, header, table
+from report_header import RESULTS, OtherPrograms, cores_text, facts_at_start, header, table
 from step_stage import Stage, encode, networks_of, passes_of_a_step, steps_from
 from timing import alternating_medians, median_seconds
 
@@ -153,7 +153,7 @@ def main(given: Sequence[str] | None = None) -> None:
     if not 1 <= options.warm_up <= options.render_steps < (most or math.inf):
         raise UserError(f"expected 1 <= --warm-up <= --render-steps < {most}")
     device = open_device(CommonOptions(device=options.device))
-    facts, others = facts_at_start(device, options.seed), Others()
+    facts, others = facts_at_start(device, options.seed), OtherPrograms()
     kernels = backends(device)
     config = RunConfig(seed=options.seed)
     config = replace(config, training=replace(config.training, rays=options.rays))

@@ -2,6 +2,8 @@
 
 import json
 import math
+from dataclasses import replace
+from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
@@ -15,13 +17,16 @@ from PIL import Image
 import fields
 from analytic_scene import PLAN, renderer_of
 from sanerf.data.load import load_scene
+from sanerf.data.pixels import load_bank
 from sanerf.errors import UserError
 from sanerf.fields.radiance import RadianceConfig
 from sanerf.files import write_tensors
 from sanerf.kernels.backend import kernels_for
 from sanerf.run.config import RunConfig
-from sanerf.run.folder import Run
-from sanerf.run.training import save_checkpoint, start_state
+from sanerf.run.folder import Run, load_renderer, open_run
+from sanerf.run.reliability import Reliability
+from sanerf.run.train_run import train_run
+from sanerf.run.training import load_checkpoint, start_state
 
 CPU = torch.device("cpu")
 
@@ -74,22 +79,68 @@ def test_scores_and_strips_have_their_closed_forms_where_nothing_is_rendered(tmp
             assert abs(strip[y, x] - grey).max() <= 3, (row, x)
 
 
-def test_a_checkpoint_is_scored_as_the_field_that_it_holds(tmp_path):
-    root = write_capture(tmp_path)
+def small_config(**training: float) -> RunConfig:
     config = RunConfig(radiance=RadianceConfig(levels=2, entries_log2=8, finest=32))
-    run, kernels = Run(root, load_scene(root), config), kernels_for("torch", CPU)
-    state = start_state(config, kernels, CPU, views=len(run.scene.train))
-    state.optimizer.zero_grad(set_to_none=True)
-    sum(parameter.sum() for group in state.optimizer.param_groups for parameter in group["params"]).backward()
-    state.optimizer.step()
-    state.step, state.seconds = 7, 12.5
-    save_checkpoint(tmp_path / "checkpoint.safetensors", state)
-    renderer, seconds = checkpoint_renderer(run, tmp_path / "checkpoint.safetensors", kernels, CPU)
-    assert seconds == training_seconds(tmp_path / "checkpoint.safetensors") == 12.5
+    return replace(config, training=replace(config.training, rays=32, **training))
+
+
+def test_a_checkpoint_of_an_interrupted_training_is_scored_as_the_field_that_it_holds(tmp_path):
+    scene, config, kernels = load_scene(write_capture(tmp_path)), small_config(), kernels_for("torch", CPU)
+
+    def stop(step: int, *_: float) -> None:
+        if step == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_run(scene, config, tmp_path / "run", kernels, CPU, on_step=stop)
+    run = open_run(tmp_path / "run")
+    bank = load_bank(scene, scene.train, 1, seed=config.seed)
+    reliability = Reliability(bank, config.training)
+    state = start_state(config, kernels, CPU, views=len(scene.train), reliability=reliability)
+    points, fresh_grid = torch.rand(20, 3), state.density_grid.clone()
+    fresh = state.field.density(points)[0].detach().clone()
+    load_checkpoint(run.checkpoint, state)
+    renderer, seconds = checkpoint_renderer(run, run.checkpoint, kernels, CPU)
+    assert seconds == training_seconds(run.checkpoint) == state.seconds > 0
     assert renderer.plan.samples == round(config.sampling.samples * config.sampling.render_factor)
-    points = torch.rand(20, 3)
-    assert torch.equal(renderer.field.density(points)[0], state.field.density(points)[0])
+    found = renderer.field.density(points)[0]
+    assert torch.equal(found, state.field.density(points)[0]) and not torch.equal(found, fresh)
     assert torch.equal(renderer.density_grid, state.density_grid)
+    assert not torch.equal(renderer.density_grid, fresh_grid)
+
+
+def test_checkpoints_on_the_way_are_scored_and_those_of_a_lost_training_are_not(tmp_path, monkeypatch):
+    """Training stands in this process, with a checkpoint after every step."""
+    captures = tmp_path / "captures"
+    write_capture(captures / "lego_synthetic")
+    config, kernels = small_config(checkpoint_seconds=0.0, steps=4), kernels_for("torch", CPU)
+
+    def train_here(command: list[str], snapshots: Snapshots) -> dict[str, float]:
+        scene, out = load_scene(Path(command[4])), Path(command[command.index("--out") + 1])
+        train_run(scene, config, out, kernels, CPU, on_step=lambda *_: snapshots.look())
+        return {"peak_memory_gb": 1.0}
+
+    monkeypatch.setattr(fields, "train", train_here)
+    options = ["--captures", captures, "--only", "lego", "--minutes-factor", "1e-9", "--device", "cpu"]
+    options += ["--runs", tmp_path / "runs", "--results", tmp_path / "results", "--checkpoints", "2"]
+    held_out = []
+    for _ in range(2):
+        fields.main([str(option) for option in options])
+        (home,) = (tmp_path / "runs").iterdir()
+        result = json.loads((home / "result.json").read_text())
+        held_out.append(result["held_out"])
+        # As where the second call was cut off between training and writing down that it ended.
+        for name in ("result.json", "train.json"):
+            (home / name).unlink()
+        write_tensors(home / "snapshots" / "000.safetensors", {"x": torch.zeros(1)}, {"seconds": "1.0"})
+    for scored in held_out:
+        seconds = [at for at, _ in scored]
+        assert len(scored) == 3 and seconds == sorted(seconds) and seconds[0] < seconds[-1] < 100
+        assert all(5 < psnr < 40 for _, psnr in scored)
+    # The field is the same function of its seed each time, and so are its scores.
+    assert [psnr for _, psnr in held_out[0]] == [psnr for _, psnr in held_out[1]]
+    run = open_run(home / "run")
+    assert held_out[0][-1][1] == psnr_of(run, load_renderer(run, kernels_for("auto", CPU), CPU), TEST[:1])
 
 
 def test_the_first_checkpoint_after_each_wanted_time_is_kept(tmp_path):

@@ -1,12 +1,19 @@
 """The benchmark of a training step: one command, whose figures agree with each other."""
 
 import re
+from dataclasses import replace
 
 import pytest
+import torch
 import training_step
+from step_stage import Stage, warm_state
 
 from sanerf.data.load import load_scene
+from sanerf.data.pixels import load_bank
 from sanerf.errors import UserError
+from sanerf.fields.radiance import RadianceConfig
+from sanerf.kernels.backend import kernels_for
+from sanerf.run.config import RunConfig
 
 OPTIONS = [
     "--device",
@@ -87,3 +94,24 @@ def test_the_bar_of_rendering_is_for_its_size_alone():
     assert training_step.rendering(1.99, full, "")[-1].endswith("| held |")
     assert training_step.rendering(2.01, full, "")[-1].endswith("| missed |")
     assert training_step.rendering(1.0, small, "")[-1].endswith("| other size |")
+
+
+def test_what_is_timed_is_what_train_does(tmp_path):
+    """With the weights of what is believed, and with exposures that are learnt from their step on."""
+    scene = load_scene(training_step.SCENE)
+    scene = replace(scene, train=scene.train[:4])
+    training = replace(RunConfig().training, rays=16, exposure_delay=2)
+    radiance = RadianceConfig(levels=2, entries_log2=8, finest=32)
+    config, device = RunConfig(radiance=radiance, training=training), torch.device("cpu")
+    stage = Stage(scene, config, load_bank(scene, scene.train, 8, seed=0), device)
+    kernels = kernels_for("torch", device)
+    for steps in (1, 2):
+        state = stage.fresh_state(kernels)
+        assert state.reliability is not None
+        stage.train_to(steps, state, tmp_path / "checkpoint.safetensors")
+        assert float(state.reliability.rays.sum()) == 16 * steps
+        of_field, of_exposure = warm_state(stage, tmp_path / "checkpoint.safetensors", kernels)[
+            0
+        ].optimizer.param_groups
+        ratio = training.exposure_learning_rate / training.learning_rate
+        assert of_exposure["lr"] == pytest.approx(0.0 if steps < 2 else ratio * of_field["lr"])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import report_header
-from report_header import Others, cores_text, table
+from report_header import OtherPrograms, cores_text, table
 
 
 def test_others_work_is_what_the_cores_did_less_our_own(monkeypatch):
@@ -15,7 +15,7 @@ def test_others_work_is_what_the_cores_did_less_our_own(monkeypatch):
     monkeypatch.setattr(report_header, "_busy_seconds", lambda: next(busy))
     monkeypatch.setattr(report_header, "_own_seconds", lambda: next(own))
     monkeypatch.setattr(time, "monotonic", lambda: next(now))
-    others = Others()
+    others = OtherPrograms()
     assert others.cores() == pytest.approx(0.5)
     assert others.cores() == 0.0  # clocks that do not quite agree
     assert cores_text(0.5) == "0.50 cores" and cores_text(None) == "unknown"

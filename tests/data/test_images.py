@@ -1,5 +1,6 @@
 """Pictures and masks: area averages by hand, alpha, EXIF, every mode, and broken files."""
 
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -180,3 +181,43 @@ def test_photographs_above_pillows_own_bound_are_read(tmp_path, monkeypatch):
         Image.open(view.image_path)
     assert load_image(view).shape == (16, 24, 3)
     assert Image.MAX_IMAGE_PIXELS == 100
+
+
+def test_more_than_a_thousand_megapixels_are_refused_up_to_twice_as_many_too(tmp_path, monkeypatch):
+    view = save(tmp_path / "a.png", photograph(24, 16))
+    monkeypatch.setattr(images, "_MOST_PIXELS", 24 * 16)
+    assert load_image(view).shape == (16, 24, 3)
+    monkeypatch.setattr(images, "_MOST_PIXELS", 24 * 16 - 1)
+    with (
+        pytest.warns(Image.DecompressionBombWarning),
+        pytest.raises(UserError, match=r"a\.png cannot be read: it has 24 x 16 pixels; expected a thousand megapixels"),
+    ):
+        load_image(view)
+
+
+def test_pillows_bound_stands_after_two_threads_have_opened_pictures_at_once(tmp_path, monkeypatch):
+    path = save(tmp_path / "a.png", photograph(24, 16)).image_path
+    bound, opened = Image.MAX_IMAGE_PIXELS, Image.open
+    first, second = threading.Event(), threading.Event()
+
+    def slowly(of: Path) -> Image.Image:
+        # The first waits for the second to come in, if it can; the second leaves after the first.
+        if not first.is_set():
+            first.set()
+            second.wait(0.3)
+        else:
+            second.set()
+            threads[0].join(0.3)
+        return opened(of)
+
+    monkeypatch.setattr(Image, "open", slowly)
+    threads = [threading.Thread(target=images.picture_header, args=(path,)) for _ in range(2)]
+    threads[0].start()
+    assert first.wait(5)
+    threads[1].start()
+    for thread in threads:
+        thread.join()
+    try:
+        assert second.is_set() and bound == Image.MAX_IMAGE_PIXELS
+    finally:
+        Image.MAX_IMAGE_PIXELS = bound

@@ -14,7 +14,7 @@ from analytic_scene import camera_at
 from sanerf.data.check import check_scene
 from sanerf.data.load import load_scene
 from sanerf.data.pixels import Picture, load_bank, pixel_bank
-from sanerf.data.sharpness import common_side, relative_sharpness, sharpness
+from sanerf.data.sharpness import BLUR_SHARE, common_side, relative_sharpness, sharpness
 
 CHECKERBOARD = np.repeat((np.indices((64, 64)).sum(axis=0) % 2 * 255).astype(np.uint8)[..., None], 3, axis=2)
 
@@ -97,6 +97,25 @@ def test_a_blurred_photograph_is_named_by_doctor_and_known_to_the_bank(tmp_path)
     for i in range(20):
         Image.fromarray(noise(i, 2.0 if i == 7 else 0.5, 6, 8)).save(tmp_path / "images" / f"{i:03d}.png")
     problems = [problem for problem in check_scene(tmp_path).problems if "blurry" in problem]
-    assert problems == ["1 pictures look blurry next to the others: 007.png."]
+    assert problems == ["1 pictures look blurry next to the others: 007.png. `train --blurred 0.1` lets them count less."]
     scene = load_scene(tmp_path, holdout="none")
     assert int(load_bank(scene, scene.train, 1, seed=0).sharpness.argmin()) == 7
+
+
+def test_doctor_judges_blur_by_what_training_learns_from_and_held_out_views_apart(tmp_path):
+    """The edges of what is cut out, over white, would make view 7 look sharp enough (0.45 of the median)."""
+    write_transforms(tmp_path, count=20)
+    left = np.zeros((6, 8, 1), np.uint8)
+    left[:, :5] = 255
+    for i in range(20):
+        rgb = noise(i, 0.7 if i == 7 else 2.0 if i == 8 else 0.5, 6, 8)
+        Image.fromarray(np.concatenate([rgb, left], axis=2)).save(tmp_path / "images" / f"{i:03d}.png")
+    scene = load_scene(tmp_path)
+    assert scene.has_alpha and 7 in scene.train and 8 in scene.test
+    bank = load_bank(scene, scene.train, 1, seed=0)
+    believed_less = [scene.views[i].name for i, of in zip(scene.train, bank.sharpness, strict=True) if of < BLUR_SHARE]
+    assert believed_less == ["007.png"]
+    assert [problem for problem in check_scene(tmp_path).problems if "blurry" in problem] == [
+        "1 pictures look blurry next to the others: 007.png. `train --blurred 0.1` lets them count less.",
+        "1 held-out pictures look blurry next to the others: 008.png. Scores on them say less.",
+    ]

@@ -94,6 +94,15 @@ def test_photographs_of_nothing_are_explained_and_a_full_folder_is_left_alone(tm
         Image.new("RGB", (200, 150), (40 * index, 90, 120)).save(folder / f"{index}.png")
     with pytest.raises(UserError, match=r"no posed scene: 0 of 3 photos registered; these 3 show too little structure"):
         process(folder, out, frames=10, seed=0, progress=nothing)
+    # What an older sanerf left unfinished is not gone on from: it measured sharpness otherwise.
+    note, sharp = out / ".process" / "call.json", out / ".process" / "sharpness.json"
+    before, unfinished = sharp.read_text(), json.loads(note.read_text())
+    sharp.write_text(json.dumps({name: 4711.0 for name in json.loads(before)}))
+    unfinished["call"]["format_version"] = 1
+    note.write_text(json.dumps(unfinished))
+    with pytest.raises(UserError, match=r"no posed scene: 0 of 3 photos registered"):
+        process(folder, out, frames=10, seed=0, progress=nothing)
+    assert sharp.read_text() == before
     # One more, of which nothing can be seen, does not stop the others. With other photographs the call starts anew.
     (folder / "3 cut.png").write_bytes((folder / "0.png").read_bytes()[:60])
     with pytest.raises(

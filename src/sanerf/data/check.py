@@ -6,10 +6,10 @@ from typing import Any
 
 import torch
 
-from sanerf.data.images import load_image, load_kept
 from sanerf.data.load import load_scene
-from sanerf.data.scene import Scene, View
-from sanerf.data.sharpness import BLUR_SHARE, common_side, relative_sharpness, sharpness
+from sanerf.data.pixels import load_picture, picture_sharpness
+from sanerf.data.scene import Scene
+from sanerf.data.sharpness import BLUR_SHARE, common_side, relative_sharpness
 from sanerf.errors import UserError
 
 LONG_SIDE = 1024
@@ -30,8 +30,8 @@ class SceneReport:
 def check_scene(root: Path) -> SceneReport:
     """Read a scene as `train` would, open every picture, and judge. Raises UserError where it cannot be read at all."""
     scene = load_scene(root)
-    blurred, unreadable = _blurred(scene)
-    problems = [*scene.warnings, *unreadable, *_problems(scene, blurred)]
+    sharp, unreadable = _sharpness(scene)
+    problems = [*scene.warnings, *unreadable, *_problems(scene), *_blurred(scene, sharp)]
     masked = [view for view in scene.views if view.training_mask is not None]
     sizes = sorted({(view.camera.width, view.camera.height) for view in scene.views})
     distances = [float(view.camera.centre.norm()) for view in scene.views]
@@ -60,35 +60,42 @@ def check_scene(root: Path) -> SceneReport:
     return SceneReport(facts, tuple(problems), tuple(sentences))
 
 
-def _blurred(scene: Scene) -> tuple[list[str], list[str]]:
-    """Names of the views that are blurred next to their neighbours, and a sentence for each unreadable picture."""
+def _sharpness(scene: Scene) -> tuple[dict[int, float], list[str]]:
+    """The sharpness of every readable view, as training measures it, and a sentence for each unreadable picture."""
     side = common_side([view.camera for view in scene.views])
-    readable: list[View] = []
-    sharp, unreadable = [], []
-    for view in scene.views:
-        shrink = max(view.camera.width, view.camera.height) / side
-        size = (max(1, round(view.camera.width / shrink)), max(1, round(view.camera.height / shrink)))
+    sharp, unreadable = {}, []
+    for index, view in enumerate(scene.views):
+        downscale = max(view.camera.width, view.camera.height) / side
         try:
-            kept = None if view.training_mask is None else load_kept(view, size).numpy()
-            sharp.append(sharpness(load_image(view, size).numpy(), kept, side))
+            sharp[index] = picture_sharpness(load_picture(scene, index, downscale), side)
         except UserError as error:
             unreadable.append(str(error))
-            continue
-        readable.append(view)
-    relative = relative_sharpness([view.camera for view in readable], sharp)
-    return [view.name for view, share in zip(readable, relative, strict=True) if share < BLUR_SHARE], unreadable
+    return sharp, unreadable
 
 
-def _problems(scene: Scene, blurred: list[str]) -> list[str]:
+def _blurred(scene: Scene, sharp: dict[int, float]) -> list[str]:
+    """What to say of blurred views: of those to train on, which training compares with each other, and of others."""
+    train = [index for index in sharp if index in scene.train]
+    out = []
+    for kind, among, judged, then in (
+        ("pictures", train, train, "`train --blurred 0.1` lets them count less."),
+        ("held-out pictures", list(sharp), scene.test, "Scores on them say less."),
+    ):
+        relative = relative_sharpness([scene.views[i].camera for i in among], [sharp[i] for i in among])
+        names = [scene.views[i].name for i, of in zip(among, relative, strict=True) if i in judged and of < BLUR_SHARE]
+        if names:
+            listed = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+            out.append(f"{len(names)} {kind} look blurry next to the others: {listed}. {then}")
+    return out
+
+
+def _problems(scene: Scene) -> list[str]:
     out = []
     if len(scene.train) < FEW_VIEWS:
         out.append(f"Only {len(scene.train)} views to train on: geometry will be rough; 30 or more are better.")
     longest = max(max(view.camera.width, view.camera.height) for view in scene.views)
     if longest > LONG_SIDE:
         out.append(f"Pictures are up to {longest} pixels long: on a CPU train with --downscale {-(-longest // 640)}.")
-    if blurred:
-        listed = ", ".join(blurred[:5]) + (", ..." if len(blurred) > 5 else "")
-        out.append(f"{len(blurred)} pictures look blurry next to the others: {listed}.")
     centres = torch.stack([view.camera.centre for view in scene.views])
     if float((centres - centres.mean(0)).norm(dim=1).max()) < 1e-6:
         out.append("All cameras stand at the same place: without parallax there is no depth.")

@@ -6,6 +6,7 @@ has the sideways size. A JPEG that is wanted at a quarter of its size or less is
 scaled inverse cosine transform) to no less than twice the wanted size, and never stands in memory whole.
 """
 
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".JPG", ".JPEG", ".PNG", ".webp", "
 _EXIF_ORIENTATION = 0x0112
 _MASK_THRESHOLD = 127
 _MOST_PIXELS = 1_000_000_000
+_PILLOWS_BOUND = threading.Lock()
 _UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 
 
@@ -218,13 +220,20 @@ def _decoded(path: Path, least: tuple[int, int] | None) -> tuple[Image.Image, tu
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
     """A picture file, of up to a thousand megapixels: Pillow's own bound refuses what today's cameras make."""
-    bound = Image.MAX_IMAGE_PIXELS
-    Image.MAX_IMAGE_PIXELS = _MOST_PIXELS
-    try:
-        picture = Image.open(path)
-    finally:
-        Image.MAX_IMAGE_PIXELS = bound
+    # The bound is the process's: of two threads that raise it, the later one would put back what the first one set.
+    with _PILLOWS_BOUND:
+        bound = Image.MAX_IMAGE_PIXELS
+        Image.MAX_IMAGE_PIXELS = _MOST_PIXELS
+        try:
+            picture = Image.open(path)
+        finally:
+            Image.MAX_IMAGE_PIXELS = bound
     with picture:
+        if picture.width * picture.height > _MOST_PIXELS:
+            # Up to twice its bound Pillow only warns.
+            raise ValueError(
+                f"it has {picture.width} x {picture.height} pixels; expected a thousand megapixels at most"
+            )
         yield picture
 
 

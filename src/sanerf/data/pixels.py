@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -91,13 +90,13 @@ def load_bank(scene: Scene, indices: Sequence[int], downscale: int | float, *, s
     """The bank of the views at `indices`, made `downscale` times smaller, with one picture at a time in memory."""
     of_files = [scene.views[index].camera for index in indices]
     cameras = [resized(camera, *downscaled_size(camera, downscale)) for camera in of_files]
+    return pixel_bank(cameras, (load_picture(scene, index, downscale) for index in indices), seed=seed)
 
-    def pictures() -> Iterable[Picture]:
-        for index in indices:
-            of = load_split(scene, [index], downscale)
-            yield Picture(of.rgb[0], of.alpha[0] if of.alpha else None, of.kept[0] if of.kept else None)
 
-    return pixel_bank(cameras, pictures(), seed=seed)
+def load_picture(scene: Scene, index: int, downscale: int | float) -> Picture:
+    """What training sees of one view, made `downscale` times smaller."""
+    of = load_split(scene, [index], downscale)
+    return Picture(of.rgb[0], of.alpha[0] if of.alpha else None, of.kept[0] if of.kept else None)
 
 
 def pixel_bank(
@@ -125,7 +124,7 @@ def pixel_bank(
             alpha = torch.empty(room, dtype=torch.uint8) if alpha is None else alpha
             alpha[held] = picture.alpha.reshape(-1)[place]
         first.append(held.stop)
-        sharp.append(sharpness(picture.rgb.numpy(), _solid(picture), side))
+        sharp.append(picture_sharpness(picture, side))
     held = first[-1]
     if held == 0:
         raise UserError("the masks of the pictures exclude every pixel of every training view; are they inverted?")
@@ -146,12 +145,13 @@ def pixel_bank(
     )
 
 
-def _solid(picture: Picture) -> Bool[np.ndarray, "h w"] | None:
-    """Where the picture may be learnt from and is opaque, None for all of it."""
-    if picture.alpha is None:
-        return None if picture.kept is None else picture.kept.numpy()
-    opaque = picture.alpha == 255
-    return (opaque if picture.kept is None else opaque & picture.kept).numpy()
+def picture_sharpness(picture: Picture, side: int) -> float:
+    """The sharpness, at a longer side of at most `side` pixels, of what may be learnt from and is opaque."""
+    solid = picture.kept
+    if picture.alpha is not None:
+        opaque = picture.alpha == 255
+        solid = opaque if solid is None else opaque & solid
+    return sharpness(picture.rgb.numpy(), None if solid is None else solid.numpy(), side)
 
 
 def _share(count: int, share: float) -> int:
@@ -162,8 +162,9 @@ def _share(count: int, share: float) -> int:
 def _held(picture: Picture, share: float, generator: torch.Generator) -> Int64[Tensor, "_"]:
     """Row-major indices of the pixels of a picture that the bank holds, in order."""
     count = picture.rgb.shape[0] * picture.rgb.shape[1]
-    place = torch.arange(count)
-    if share < 1:
+    if share == 1:
+        place = torch.arange(count)
+    else:
         # One pixel of each of equally long stretches: in order and spread evenly, without a shuffle of them all.
         held = _share(count, share)
         ends = torch.arange(held + 1) * count // held

@@ -82,3 +82,11 @@ def inner_band(mask: Bool[Tensor, "h w"]) -> Bool[Tensor, "h w"]:
 
 def _overlap(a: Bool[Tensor, "h w"], b: Bool[Tensor, "h w"]) -> tuple[int, int]:
     return int((a & b).sum()), int((a | b).sum())
+
+
+def resized_mask(mask: Bool[Tensor, "mh mw"], height: int, width: int) -> Bool[Tensor, "h w"]:
+    """A mask at another size; a pixel is inside where more than half of its surroundings are."""
+    if mask.shape == (height, width):
+        return mask
+    grey = mask[None, None].float()
+    return torch.nn.functional.interpolate(grey, (height, width), mode="bilinear", antialias=True)[0, 0] > 0.5

@@ -14,7 +14,7 @@ from sanerf.data.images import load_mask, load_split
 from sanerf.data.mask_files import mask_paths
 from sanerf.data.scene import Scene
 from sanerf.errors import UserError
-from sanerf.evaluation.masks import MaskCounts, count_masks
+from sanerf.evaluation.masks import MaskCounts, count_masks, resized_mask
 from sanerf.evaluation.metrics import SquaredError, squared_error, ssim
 from sanerf.prompts.lift import LiftedPrompts
 from sanerf.render.images import Renderer
@@ -22,7 +22,7 @@ from sanerf.render.pictures import to_bytes
 from sanerf.run.folder import Run
 from sanerf.run.segmentation import RenderedObjects, Segmentation, render_objects
 from sanerf.segmenter.protocol import Segmenter
-from sanerf.shapes import Bool, Float
+from sanerf.shapes import Float
 
 
 @dataclass(frozen=True)
@@ -116,10 +116,10 @@ def evaluate_run(
             if index not in paths[name]:
                 continue
             true = load_mask(paths[name][index])
-            inside = squared_error(rgb, photo, _resized(true, camera.height, camera.width))
+            inside = squared_error(rgb, photo, resized_mask(true, camera.height, camera.width))
             _add(objects[name], count_masks(rendered.mask(name, *true.shape), true), inside)
             if alone is not None:
-                _add(alone_scores[name], count_masks(_resized(decoded[name], *true.shape), true), inside)
+                _add(alone_scores[name], count_masks(resized_mask(decoded[name], *true.shape), true), inside)
         if on_view is not None:
             on_view(ScoredView(index, photo, rendered))
     for name, score in objects.items():
@@ -133,13 +133,6 @@ def _add(score: ObjectScore, counts: MaskCounts, inside: SquaredError) -> None:
     score.counts += counts
     score.inside += inside
     score.views += 1
-
-
-def _resized(mask: Bool[Tensor, "h w"], height: int, width: int) -> Bool[Tensor, "mh mw"]:
-    if mask.shape == (height, width):
-        return mask
-    grey = mask[None, None].float()
-    return torch.nn.functional.interpolate(grey, (height, width), mode="bilinear", antialias=True)[0, 0] > 0.5
 
 
 def scores_to_json(scores: Scores) -> dict[str, Any]:

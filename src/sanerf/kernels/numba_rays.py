@@ -150,8 +150,14 @@ def resample(
 ) -> Float[Tensor, "rays refined_edges"]:
     """See `reference.resample`."""
     out = torch.empty(edges.shape[0], plan.refined + 1)
-    arrays = [value.contiguous().numpy() for value in (edges, weights, jitter)]
-    _resample(*arrays, plan.uniform, plan.unbounded, out.numpy())
+    _resample(
+        edges.contiguous().numpy(),
+        weights.contiguous().numpy(),
+        jitter.numpy(),
+        plan.uniform,
+        plan.unbounded,
+        out.numpy(),
+    )
     return out
 
 

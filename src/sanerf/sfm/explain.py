@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-BLURRED = 0.3
-"""A photograph with less than this share of the median sharpness counts as blurred."""
+from sanerf.data.sharpness import BLUR_SHARE
+
 FEW_FEATURES = 200
 FEW_MATCHES = 15
 """Verified matches that two photographs need to say anything about each other (COLMAP's own bound)."""
@@ -26,7 +26,10 @@ class Photo:
 
 
 def reasons(photos: list[Photo]) -> dict[str, list[str]]:
-    """The photographs without a place by the most likely reason: "are blurred", ..."""
+    """The photographs without a place by the most likely reason: "are blurred", ...
+
+    Who its neighbours are is not known of a photograph without a place: all readable ones stand for them.
+    """
     typical = float(np.median([photo.sharpness for photo in photos if photo.readable] or [0.0]))
     out: dict[str, list[str]] = {}
     for photo in photos:
@@ -34,7 +37,7 @@ def reasons(photos: list[Photo]) -> dict[str, list[str]]:
             continue
         if not photo.readable:
             reason = "cannot be read"
-        elif photo.sharpness < BLURRED * typical:
+        elif photo.sharpness < BLUR_SHARE * typical:
             reason = "are blurred"
         elif photo.features < FEW_FEATURES:
             reason = "show too little structure (plain, dark or overexposed)"

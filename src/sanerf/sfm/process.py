@@ -18,7 +18,8 @@ from sanerf.sfm.explain import Photo, explanation
 from sanerf.sfm.frames import gather_photos, photographs, pick_frames, scene_name
 from sanerf.sfm.reconstruct import extract_and_match, load_pycolmap, reconstruct
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""Before 2, sharpness was not divided by brightness."""
 LEAST_REGISTERED = 3
 
 
@@ -88,7 +89,7 @@ def process(source: Path, out: Path, *, frames: int, seed: int, progress: Progre
 
 def _take_over(out: Path, work: Path, call: dict[str, object], files: list[list[object]]) -> None:
     """Make `out` ready for a call, or for going on with the same one; from the start, where its files (names, sizes,
-    times) have changed since. UserError where it is somebody else's."""
+    times) or the format have changed since. UserError where it is somebody else's."""
     note = work / "call.json"
     if out.exists() and not out.is_dir():
         raise UserError(f"{out} is a file; choose another --out")
@@ -96,9 +97,9 @@ def _take_over(out: Path, work: Path, call: dict[str, object], files: list[list[
         if not note.exists():
             raise UserError(f"{out} is not empty; choose another --out")
         before = read_json(note)
-        if before["call"] != call:
+        if {**before["call"], "format_version": FORMAT_VERSION} != call:
             raise UserError(f"{out} holds the unfinished work of another call; delete it or choose another --out")
-        if before["files"] != files:
+        if before["files"] != files or before["call"] != call:
             shutil.rmtree(work)
             shutil.rmtree(out / "images", ignore_errors=True)
     work.mkdir(parents=True, exist_ok=True)
