@@ -71,7 +71,7 @@ def psnr_of(run: Run, renderer: Renderer, views: Sequence[int]) -> float:
 
 def checkpoint_renderer(run: Run, checkpoint: Path, kernels: Kernels, device: torch.device) -> tuple[Renderer, float]:
     """The field as it was at a checkpoint of its training, ready to render, and its seconds of training by then."""
-    state = start_state(run.config, kernels, device, views=len(run.scene.train))
+    state = start_state(run.config, kernels, views=len(run.scene.train))
     load_checkpoint(checkpoint, state)
     plan = rendering_plan(run.config, run.scene.near, run.scene.far, math.isinf(run.scene.far))
     return Renderer(state.field.requires_grad_(False), state.density_grid, plan, kernels), state.seconds

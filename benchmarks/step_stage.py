@@ -40,7 +40,7 @@ class Stage:
         return sampling_plan(self.config, self.scene.near, self.scene.far, math.isinf(self.scene.far))
 
     def fresh_state(self, kernels: Kernels) -> TrainingState:
-        return start_state(self.config, kernels, self.device, views=len(self.scene.train))
+        return start_state(self.config, kernels, views=len(self.scene.train))
 
     def train_to(self, step: int, state: TrainingState, checkpoint: Path) -> None:
         """Train as `sanerf train` does, and stop after so many steps, with a checkpoint, as at Control-C."""

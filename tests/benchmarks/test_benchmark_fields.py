@@ -78,7 +78,7 @@ def test_a_checkpoint_is_scored_as_the_field_that_it_holds(tmp_path):
     root = write_capture(tmp_path)
     config = RunConfig(radiance=RadianceConfig(levels=2, entries_log2=8, finest=32))
     run, kernels = Run(root, load_scene(root), config), kernels_for("torch", CPU)
-    state = start_state(config, kernels, CPU, views=len(run.scene.train))
+    state = start_state(config, kernels, views=len(run.scene.train))
     state.optimizer.zero_grad(set_to_none=True)
     sum(parameter.sum() for group in state.optimizer.param_groups for parameter in group["params"]).backward()
     state.optimizer.step()

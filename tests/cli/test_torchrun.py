@@ -18,6 +18,8 @@ from safetensors.torch import load_file
 from two_processes import CPU, INTERRUPTED_AFTER, SHORT, command_of_whole, fresh
 
 from sanerf.cli import torchrun as torchrun_module
+from sanerf.data.load import load_scene
+from sanerf.data.pixels import load_bank
 from sanerf.evaluation.run_evaluation import evaluate_run
 from sanerf.kernels.backend import kernels_for
 from sanerf.run.folder import load_renderer, open_run
@@ -118,7 +120,17 @@ def test_fields_optimizers_and_density_grids_are_the_same_to_the_bit_after_each_
     assert states[0].keys() == states[1].keys()
     assert len({name.split(".")[0] for name in states[0]}) == STEPS
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+    assert states[0]["1.reliability.cell_weight"].eq(1).all() and states[0]["2.reliability.cell_weight"].min() < 1
+    assert states[0]["1.reliability.rays"].sum() == SHORT.training.rays, "both processes' rays"
     assert not torch.equal(states[0]["1.field.grid.table"], states[0]["2.field.grid.table"])
+
+
+def test_weights_are_made_of_the_first_ones_errors_where_sums_differ(found):
+    first, second = (part(of_rank, "drifted.") for of_rank in found)
+    assert not torch.equal(first["weight of own errors"], second["weight of own errors"])
+    for of_rank in (first, second):
+        assert torch.equal(of_rank["cell_weight"], first["weight of own errors"])
+        assert torch.equal(of_rank["error"], first["own errors"])
 
 
 def test_control_c_in_one_process_stops_both_after_the_same_step_and_both_go_on_bit_for_bit(found):
@@ -130,12 +142,14 @@ def test_control_c_in_one_process_stops_both_after_the_same_step_and_both_go_on_
     assert found[0]["seconds"] == found[1]["seconds"]  # the first one's clock
 
 
-def test_one_process_goes_on_from_where_two_stopped_with_random_numbers_of_its_own(out, found):
-    state = fresh(SHORT, ALONE)
+def test_one_process_goes_on_from_where_two_stopped_with_random_numbers_of_its_own(stage, out, found):
+    scene = load_scene(stage.scene)
+    state = fresh(SHORT, ALONE, load_bank(scene, scene.train, 1, seed=0))
     load_checkpoint(out / "checkpoint.safetensors", state)
     assert state.step == INTERRUPTED_AFTER
     table = state.field.state_dict()["grid.table"]
     assert torch.equal(table, found[0][f"step {INTERRUPTED_AFTER}.field.grid.table"])
+    assert state.reliability is not None and state.reliability.cell_weight.min() < 1
     expected = torch.Generator().manual_seed(derived_seed(SHORT.seed, INTERRUPTED_AFTER))
     assert torch.equal(state.generator.get_state(), expected.get_state())
     stored = load_file(out / "checkpoint.safetensors")
