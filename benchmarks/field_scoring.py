@@ -69,7 +69,7 @@ def psnr_of(run: Run, renderer: Renderer, views: Sequence[int]) -> float:
     return evaluate_run(run, renderer, segmentations=[], views=views, true_masks=None).psnr
 
 
-def checkpoint_renderer(run: Run, checkpoint: Path, kernels: Kernels, device: torch.device) -> tuple[Renderer, float]:
+def checkpoint_renderer(run: Run, checkpoint: Path, kernels: Kernels) -> tuple[Renderer, float]:
     """The field as it was at a checkpoint of its training, ready to render, and its seconds of training by then."""
     state = start_state(run.config, kernels, views=len(run.scene.train))
     load_checkpoint(checkpoint, state)

@@ -84,7 +84,7 @@ def test_a_checkpoint_is_scored_as_the_field_that_it_holds(tmp_path):
     state.optimizer.step()
     state.step, state.seconds = 7, 12.5
     save_checkpoint(tmp_path / "checkpoint.safetensors", state)
-    renderer, seconds = checkpoint_renderer(run, tmp_path / "checkpoint.safetensors", kernels, CPU)
+    renderer, seconds = checkpoint_renderer(run, tmp_path / "checkpoint.safetensors", kernels)
     assert seconds == training_seconds(tmp_path / "checkpoint.safetensors") == 12.5
     assert renderer.plan.samples == round(config.sampling.samples * config.sampling.render_factor)
     points = torch.rand(20, 3)

@@ -18,6 +18,8 @@ from safetensors.torch import load_file
 from two_processes import CPU, INTERRUPTED_AFTER, SHORT, command_of_whole, fresh
 
 from sanerf.cli import torchrun as torchrun_module
+from sanerf.cli.console import CommonOptions, ProgressBars
+from sanerf.cli.main import run_command
 from sanerf.data.load import load_scene
 from sanerf.data.pixels import load_bank
 from sanerf.evaluation.run_evaluation import evaluate_run
@@ -217,6 +219,29 @@ def test_another_process_waits_to_be_ended_and_says_nothing(sanerf, monkeypatch,
 def test_another_process_speaks_for_itself_if_nothing_ends_it(sanerf, monkeypatch, second_of_two):
     monkeypatch.setattr(torchrun_module.time, "sleep", lambda seconds: None)
     assert sanerf(*REFUSED[0]) == Ended(2, "", "sanerf: --steps should be at least 1, not 0\n")
+
+
+def test_a_file_that_no_process_can_read_is_said_once(monkeypatch, second_of_two, capsys):
+    class Reading(CommonOptions):
+        in_parallel = True
+
+        def run(self) -> None:
+            open("nowhere/at all")
+
+    monkeypatch.setattr(torchrun_module.time, "sleep", lambda seconds: signal.raise_signal(signal.SIGINT))
+    assert (run_command(Reading()), capsys.readouterr().err) == (2, "")
+    monkeypatch.setenv("RANK", "0")
+    said = "sanerf: cannot read or write nowhere/at all: No such file or directory\n"
+    assert (run_command(Reading()), capsys.readouterr().err) == (2, said)
+
+
+@pytest.mark.parametrize("rank", ["0", "1"])
+def test_the_first_process_alone_draws_on_a_terminal(monkeypatch, second_of_two, capsys, rank):
+    monkeypatch.setenv("RANK", rank)
+    monkeypatch.setenv("FORCE_COLOR", "1")  # rich then takes anything for a terminal
+    with ProgressBars() as bars:
+        bars("train", 1, 1)
+    assert ("train" in capsys.readouterr().err) == (rank == "0")
 
 
 def test_torchrun_is_refused_where_processes_would_do_the_same_work_twice(sanerf, monkeypatch, second_of_two, tmp_path):

@@ -88,7 +88,7 @@ def test_each_process_takes_its_own_cuda_device_and_too_few_are_refused(monkeypa
 
 
 def test_a_broken_connection_has_a_sentence(monkeypatch):
-    def broken(*_: object):
+    def broken(*_: object, **__: object):
         raise RuntimeError("[pair.cc:537] Connection closed by peer [127.0.0.1]:4242")
 
     monkeypatch.setattr(dist, "all_gather", broken)

@@ -45,8 +45,8 @@ def _check_what_is_there(weight: Weight, target: Path, on_progress: Callable[[in
         check(weight, target, on_progress=on_progress)
     except UserError as error:
         raise UserError(
-            f"{target} does not have the SHA-256 of the authors' {weight.name}; delete it, and the same command fetches "
-            "it anew"
+            f"{target} does not have the SHA-256 of the authors' {weight.name}; delete it, and the same command "
+            "fetches it anew"
         ) from error
 
 
@@ -135,7 +135,7 @@ def _read(response: http.client.HTTPResponse) -> bytes:
 
 @contextmanager
 def _breaks_named() -> Iterator[None]:
-    """Raise ConnectionError where a connection that stood breaks, be it by TLS or by time; the disk is not used here."""
+    """Raise ConnectionError where a connection breaks, by TLS or time too; for what does not use the disk."""
     try:
         yield
     except urllib.error.URLError:
