@@ -226,7 +226,7 @@ def test_a_file_that_no_process_can_read_is_said_once(monkeypatch, second_of_two
         in_parallel = True
 
         def run(self) -> None:
-            open("nowhere/at all")
+            Path("nowhere/at all").read_bytes()
 
     monkeypatch.setattr(torchrun_module.time, "sleep", lambda seconds: signal.raise_signal(signal.SIGINT))
     assert (run_command(Reading()), capsys.readouterr().err) == (2, "")

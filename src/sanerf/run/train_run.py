@@ -94,7 +94,7 @@ def _train(
     ranks.wait_for_all()
 
 
-def _read_curve(path: Path, until: int) -> list[dict[str, float]]:
+def _read_curve(path: Path, until: int) -> list[dict[str, int | float]]:
     """The curve's lines of steps that a checkpoint has behind it; empty where there is none to read."""
     try:
         lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
