@@ -64,18 +64,18 @@ def psnr_of(run: Run, renderer: Renderer, views: Sequence[int]) -> float:
     return evaluate_run(run, renderer, segmentations=[], views=views, true_masks=None).psnr
 
 
-def checkpoint_renderer(run: Run, checkpoint: Path, kernels: Kernels, device: torch.device) -> tuple[Renderer, float]:
+def checkpoint_renderer(run: Run, checkpoint: Path, kernels: Kernels) -> tuple[Renderer, float]:
     """The field as it was at a checkpoint of its training, ready to render, and its seconds of training by then.
 
     Nothing else of the checkpoint is looked at: what training alone needs may hang on the pictures.
     """
     tensors, metadata = read_tensors(checkpoint, "train again")
     assert metadata["version"] == CHECKPOINT_VERSION, metadata
-    field = RadianceField(run.config.radiance, kernels, torch.Generator()).to(device)
+    field = RadianceField(run.config.radiance, kernels, torch.Generator()).to(kernels.device)
     prefix = "field."
     field.load_state_dict({name.removeprefix(prefix): of for name, of in tensors.items() if name.startswith(prefix)})
     plan = rendering_plan(run.config, run.scene.near, run.scene.far, math.isinf(run.scene.far))
-    density_grid = tensors["density_grid"].to(device)
+    density_grid = tensors["density_grid"].to(kernels.device)
     return Renderer(field.requires_grad_(False), density_grid, plan, kernels), float(metadata["seconds"])
 
 

@@ -115,7 +115,7 @@ def run_capture(
     score = score_field(run, renderer, masks, home / "strip.jpg")
     some, held_out = run.scene.test[::EVERY], []
     for file in sorted(snapshots.folder.glob("*.safetensors")):
-        earlier, at = checkpoint_renderer(run, file, kernels, device)
+        earlier, at = checkpoint_renderer(run, file, kernels)
         held_out.append([at, psnr_of(run, earlier, some)])
     if held_out:
         held_out.append([training_seconds(run.radiance), psnr_of(run, renderer, some)])

@@ -43,7 +43,7 @@ class Stage:
     def fresh_state(self, kernels: Kernels) -> TrainingState:
         """As `sanerf train` starts, its weights of what is believed included."""
         reliability = Reliability(self.bank, self.config.training)
-        return start_state(self.config, kernels, self.device, views=len(self.scene.train), reliability=reliability)
+        return start_state(self.config, kernels, views=len(self.scene.train), reliability=reliability)
 
     def train_to(self, step: int, state: TrainingState, checkpoint: Path) -> None:
         """Train as `sanerf train` does, and stop after so many steps, with a checkpoint, as at Control-C."""

@@ -16,13 +16,22 @@ class MissingExtraError(UserError):
 
 
 class ProcessLostError(RuntimeError):
-    """Another process of a parallel training has ended. The command line exits with 1."""
+    """Another process of a parallel training has ended, as far as this one can tell. The command line exits with 1.
 
-    def __init__(self):
+    `reason` is what torch said.
+    """
+
+    def __init__(self, reason: str):
         super().__init__(
-            "another of the processes that train together has ended; what it said tells why, and the same command goes "
-            "on from the last checkpoint"
+            f"another of the processes that train together has ended ({reason}); what it said tells why, and the same "
+            "command goes on from the last checkpoint"
         )
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an exception says that memory is used up: Python's own, or torch's RuntimeError for any device."""
+    words = ("can't allocate memory", "out of memory")
+    return isinstance(error, MemoryError) or any(word in str(error) for word in words)
 
 
 def on_one_line(error: Exception) -> str:

@@ -92,15 +92,15 @@ def test_a_checkpoint_of_an_interrupted_training_is_scored_as_the_field_that_it_
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train_run(scene, config, tmp_path / "run", kernels, CPU, on_step=stop)
+        train_run(scene, config, tmp_path / "run", kernels=kernels, on_step=stop)
     run = open_run(tmp_path / "run")
     bank = load_bank(scene, scene.train, 1, seed=config.seed)
     reliability = Reliability(bank, config.training)
-    state = start_state(config, kernels, CPU, views=len(scene.train), reliability=reliability)
+    state = start_state(config, kernels, views=len(scene.train), reliability=reliability)
     points, fresh_grid = torch.rand(20, 3), state.density_grid.clone()
     fresh = state.field.density(points)[0].detach().clone()
     load_checkpoint(run.checkpoint, state)
-    renderer, seconds = checkpoint_renderer(run, run.checkpoint, kernels, CPU)
+    renderer, seconds = checkpoint_renderer(run, run.checkpoint, kernels)
     assert seconds == training_seconds(run.checkpoint) == state.seconds > 0
     assert renderer.plan.samples == round(config.sampling.samples * config.sampling.render_factor)
     found = renderer.field.density(points)[0]
@@ -117,7 +117,7 @@ def test_checkpoints_on_the_way_are_scored_and_those_of_a_lost_training_are_not(
 
     def train_here(command: list[str], snapshots: Snapshots) -> dict[str, float]:
         scene, out = load_scene(Path(command[4])), Path(command[command.index("--out") + 1])
-        train_run(scene, config, out, kernels, CPU, on_step=lambda *_: snapshots.look())
+        train_run(scene, config, out, kernels=kernels, on_step=lambda *_: snapshots.look())
         return {"peak_memory_gb": 1.0}
 
     monkeypatch.setattr(fields, "train", train_here)

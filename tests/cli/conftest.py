@@ -29,7 +29,7 @@ def stage(tmp_path_factory) -> Stage:
     write_masks(stage.masks)
     write_prompts(stage.prompts)
     cpu = torch.device("cpu")
-    train_run(load_scene(stage.scene), CONFIG, stage.run, kernels_for("numba", cpu), cpu)
+    train_run(load_scene(stage.scene), CONFIG, stage.run, kernels=kernels_for("numba", cpu))
     return stage
 
 

@@ -74,8 +74,8 @@ def device():
 def test_training_and_its_checkpoint_stay_on_the_device(stage, tmp_path, device):
     kernels = kernels_for("torch", device)
     config = replace(CONFIG, training=replace(CONFIG.training, steps=3))
-    run = train_run(load_scene(stage.scene), config, tmp_path / "run", kernels, device)
-    state = start_state(config, kernels, device, views=len(run.scene.train))
+    run = train_run(load_scene(stage.scene), config, tmp_path / "run", kernels=kernels)
+    state = start_state(config, kernels, views=len(run.scene.train))
     save_checkpoint(tmp_path / "checkpoint.safetensors", state)
     load_checkpoint(tmp_path / "checkpoint.safetensors", state)
     assert state.field.grid.table.device == device

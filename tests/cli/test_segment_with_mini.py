@@ -36,7 +36,7 @@ def root(tmp_path_factory) -> Path:
     ]
     (root / "prompts.json").write_text(json.dumps({"objects": objects}))
     cpu = torch.device("cpu")
-    train_run(load_scene(root / "scene"), CONFIG, root / "run", kernels_for("numba", cpu), cpu)
+    train_run(load_scene(root / "scene"), CONFIG, root / "run", kernels=kernels_for("numba", cpu))
     return root
 
 

@@ -18,6 +18,10 @@ from safetensors.torch import load_file
 from two_processes import CPU, INTERRUPTED_AFTER, SHORT, command_of_whole, fresh
 
 from sanerf.cli import torchrun as torchrun_module
+from sanerf.cli.console import CommonOptions, ProgressBars
+from sanerf.cli.main import run_command
+from sanerf.data.load import load_scene
+from sanerf.data.pixels import load_bank
 from sanerf.evaluation.run_evaluation import evaluate_run
 from sanerf.kernels.backend import kernels_for
 from sanerf.run.folder import load_renderer, open_run
@@ -118,7 +122,17 @@ def test_fields_optimizers_and_density_grids_are_the_same_to_the_bit_after_each_
     assert states[0].keys() == states[1].keys()
     assert len({name.split(".")[0] for name in states[0]}) == STEPS
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+    assert states[0]["1.reliability.cell_weight"].eq(1).all() and states[0]["2.reliability.cell_weight"].min() < 1
+    assert states[0]["1.reliability.rays"].sum() == SHORT.training.rays, "both processes' rays"
     assert not torch.equal(states[0]["1.field.grid.table"], states[0]["2.field.grid.table"])
+
+
+def test_weights_are_made_of_the_first_ones_errors_where_sums_differ(found):
+    first, second = (part(of_rank, "drifted.") for of_rank in found)
+    assert not torch.equal(first["weight of own errors"], second["weight of own errors"])
+    for of_rank in (first, second):
+        assert torch.equal(of_rank["cell_weight"], first["weight of own errors"])
+        assert torch.equal(of_rank["error"], first["own errors"])
 
 
 def test_control_c_in_one_process_stops_both_after_the_same_step_and_both_go_on_bit_for_bit(found):
@@ -130,12 +144,14 @@ def test_control_c_in_one_process_stops_both_after_the_same_step_and_both_go_on_
     assert found[0]["seconds"] == found[1]["seconds"]  # the first one's clock
 
 
-def test_one_process_goes_on_from_where_two_stopped_with_random_numbers_of_its_own(out, found):
-    state = fresh(SHORT, ALONE)
+def test_one_process_goes_on_from_where_two_stopped_with_random_numbers_of_its_own(stage, out, found):
+    scene = load_scene(stage.scene)
+    state = fresh(SHORT, ALONE, load_bank(scene, scene.train, 1, seed=0))
     load_checkpoint(out / "checkpoint.safetensors", state)
     assert state.step == INTERRUPTED_AFTER
     table = state.field.state_dict()["grid.table"]
     assert torch.equal(table, found[0][f"step {INTERRUPTED_AFTER}.field.grid.table"])
+    assert state.reliability is not None and state.reliability.cell_weight.min() < 1
     expected = torch.Generator().manual_seed(derived_seed(SHORT.seed, INTERRUPTED_AFTER))
     assert torch.equal(state.generator.get_state(), expected.get_state())
     stored = load_file(out / "checkpoint.safetensors")
@@ -203,6 +219,29 @@ def test_another_process_waits_to_be_ended_and_says_nothing(sanerf, monkeypatch,
 def test_another_process_speaks_for_itself_if_nothing_ends_it(sanerf, monkeypatch, second_of_two):
     monkeypatch.setattr(torchrun_module.time, "sleep", lambda seconds: None)
     assert sanerf(*REFUSED[0]) == Ended(2, "", "sanerf: --steps should be at least 1, not 0\n")
+
+
+def test_a_file_that_no_process_can_read_is_said_once(monkeypatch, second_of_two, capsys):
+    class Reading(CommonOptions):
+        in_parallel = True
+
+        def run(self) -> None:
+            Path("nowhere/at all").read_bytes()
+
+    monkeypatch.setattr(torchrun_module.time, "sleep", lambda seconds: signal.raise_signal(signal.SIGINT))
+    assert (run_command(Reading()), capsys.readouterr().err) == (2, "")
+    monkeypatch.setenv("RANK", "0")
+    said = "sanerf: cannot read or write nowhere/at all: No such file or directory\n"
+    assert (run_command(Reading()), capsys.readouterr().err) == (2, said)
+
+
+@pytest.mark.parametrize("rank", ["0", "1"])
+def test_the_first_process_alone_draws_on_a_terminal(monkeypatch, second_of_two, capsys, rank):
+    monkeypatch.setenv("RANK", rank)
+    monkeypatch.setenv("FORCE_COLOR", "1")  # rich then takes anything for a terminal
+    with ProgressBars() as bars:
+        bars("train", 1, 1)
+    assert ("train" in capsys.readouterr().err) == (rank == "0")
 
 
 def test_torchrun_is_refused_where_processes_would_do_the_same_work_twice(sanerf, monkeypatch, second_of_two, tmp_path):

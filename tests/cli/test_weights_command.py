@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,8 @@ def known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A file that is the authors' `sam:vit_b`, as this test's list has it; no server answers at its address."""
     file = tmp_path / "mine.pth"
     file.write_bytes(b"weights")
-    weight = Weight("sam:vit_b", "http://127.0.0.1:1/vit_b.pth", 1, hashlib.sha256(b"weights").hexdigest())
+    sha256 = hashlib.sha256(b"weights").hexdigest()
+    weight = Weight(name="sam:vit_b", address="http://127.0.0.1:1/vit_b.pth", megabytes=1, sha256=sha256)
     monkeypatch.setitem(weights.WEIGHTS, "sam:vit_b", weight)
     return file
 
@@ -46,6 +48,19 @@ def test_the_list_says_what_is_here_and_where_the_rest_is(sanerf, known, cache):
     assert str(known) in sanerf("weights").out
     known.write_bytes(b"weightz")
     assert_refused(sanerf("weights", "verify"), "not the file that the authors give out as sam:vit_b")
+
+
+def test_verify_names_all_bad_files_and_no_good_one(sanerf, known, tmp_path, monkeypatch):
+    files = {name: tmp_path / f"{name[-1]}.pth" for name in ("sam:vit_b", "sam:vit_l", "sam:vit_h")}
+    for name, file in files.items():
+        file.write_bytes(b"weights")
+        monkeypatch.setitem(weights.WEIGHTS, name, replace(weights.WEIGHTS["sam:vit_b"], name=name))
+        assert sanerf("weights", "add", name, file).code == 0
+    files["sam:vit_b"].write_bytes(b"weightz")
+    files["sam:vit_h"].unlink()
+    ended = sanerf("weights", "verify")
+    assert_refused(ended, r"b\.pth is not the file .*; and there is no file \S+h\.pth, where sam:vit_h should be$")
+    assert "l.pth" not in ended.err.splitlines()[-1]
 
 
 def test_refusals_are_sentences(sanerf, known, tmp_path):

@@ -9,6 +9,7 @@ import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import patch
 
 import torch
 from command_stage import CONFIG
@@ -18,27 +19,37 @@ from sanerf.cli.main import main as sanerf
 from sanerf.data.load import load_scene
 from sanerf.data.pixels import PixelBank, load_bank
 from sanerf.kernels.backend import kernels_for
-from sanerf.run import training
+from sanerf.run import reliability, training
 from sanerf.run.config import RunConfig, TrainingConfig
 from sanerf.run.parallel import Ranks, joined
+from sanerf.run.reliability import Reliability
 from sanerf.run.train_run import train_run
 from sanerf.run.training import TrainingState, load_checkpoint, sampling_plan, start_state, train
 
 CPU = torch.device("cpu")
-SHORT = replace(CONFIG, training=replace(CONFIG.training, steps=8, rays=64, exposure_delay=2))
+SHORT = replace(
+    CONFIG,
+    training=replace(
+        CONFIG.training, steps=8, rays=64, exposure_delay=2, transient_delay=0, transient_error=0.5, blurred_weight=0.3
+    ),
+)
+STEPS_BETWEEN_WEIGHTS = 2
 INTERRUPTED_AFTER = 3
 WHOLE = RunConfig(seed=3, downscale=2, training=TrainingConfig(steps=3))
 VIEWS = 8
 
 
-def fresh(config: RunConfig, ranks: Ranks) -> TrainingState:
-    return start_state(config, kernels_for("numba", CPU), CPU, views=VIEWS, ranks=ranks)
+def fresh(config: RunConfig, ranks: Ranks, bank: PixelBank) -> TrainingState:
+    known = Reliability(bank, config.training)
+    return start_state(config, kernels_for("numba", CPU), views=VIEWS, reliability=known, ranks=ranks)
 
 
 def tensors_of(state: TrainingState) -> dict[str, torch.Tensor]:
     """All that is to be equal in the processes, as copies."""
     out = {f"field.{name}": value for name, value in state.field.state_dict().items()}
     out |= {"exposure": state.exposure.log_gain.detach(), "density_grid": state.density_grid}
+    assert state.reliability is not None
+    out |= {f"reliability.{name}": value for name, value in state.reliability.state_dict().items()}
     for number, moments in state.optimizer.state_dict()["state"].items():
         out |= {f"optimizer.{number}.{name}": value for name, value in moments.items()}
     return {name: value.clone() for name, value in out.items()}
@@ -61,7 +72,7 @@ def collectives(ranks: Ranks) -> dict[str, torch.Tensor]:
 
 def one_step(bank: PixelBank, ranks: Ranks, pixels: torch.Tensor) -> dict[str, torch.Tensor]:
     """Gradients and density grid of one step on given pixels, with samples at rest."""
-    state = fresh(SHORT, ranks)
+    state = fresh(SHORT, ranks, bank)
     plan = sampling_plan(SHORT, 0.05, 3.0, unbounded=False)
     sample_rays = training.sample_rays
     at_rest = replace(bank, alpha=None)
@@ -92,21 +103,36 @@ def short_trainings(bank: PixelBank, ranks: Ranks, out: Path) -> dict[str, torch
         return error
 
     training.training_step = noted_step
-    train(fresh(SHORT, ranks), bank, plan, SHORT.training, file)
+    train(fresh(SHORT, ranks, bank), bank, plan, SHORT.training, file)
     training.training_step = interrupted_step
-    state = fresh(SHORT, ranks)
+    state = fresh(SHORT, ranks, bank)
     try:
         train(state, bank, plan, SHORT.training, file)
     except KeyboardInterrupt:
         found["interrupted after"] = torch.tensor(state.step)
     training.training_step = real_step
     ranks.wait_for_all()
-    resumed = fresh(replace(SHORT, seed=99), ranks)
+    resumed = fresh(replace(SHORT, seed=99), ranks, bank)
     load_checkpoint(file, resumed)
     train(resumed, bank, plan, SHORT.training, file)
     found |= {f"resumed.{name}": value for name, value in tensors_of(resumed).items()}
     found["seconds"] = torch.tensor(resumed.seconds, dtype=torch.float64)
     return found
+
+
+def drifted_errors(bank: PixelBank, ranks: Ranks) -> dict[str, torch.Tensor]:
+    """What weights are made of errors that have drifted apart, as sums on CUDA do; the first process's stay as such."""
+    known = Reliability(bank, SHORT.training)
+    generator = torch.Generator().manual_seed(ranks.rank)
+    known.error.copy_(torch.rand(known.error.shape, generator=generator))
+    known.rays.fill_(1.0)
+    alone = Reliability(bank, SHORT.training)
+    alone.load_state_dict(known.state_dict())
+    nothing = torch.zeros(0, dtype=torch.int64), torch.zeros(0)
+    step = reliability.STEPS_BETWEEN_WEIGHTS - 1
+    known.remember_errors(*nothing, step=step, ranks=ranks)
+    alone.remember_errors(*nothing, step=step)
+    return {**known.state_dict(), "weight of own errors": alone.cell_weight, "own errors": alone.error}
 
 
 def command_of_whole(scene: Path, out: Path) -> list[str]:
@@ -130,9 +156,11 @@ def main() -> None:
         halves = one_step(bank, ranks, pixels.chunk(2)[ranks.rank])
         found |= {f"halves.{name}": value for name, value in halves.items()}
         found |= {f"whole.{name}": value for name, value in one_step(bank, Ranks(), pixels).items()}
-        found |= short_trainings(bank, ranks, out)
-        train_run(scene, CONFIG, out / "run", kernels_for("numba", CPU), CPU, ranks=ranks)
-        train_run(scene, WHOLE, out / "whole", kernels_for("numba", CPU), CPU, ranks=ranks)
+        with patch.object(reliability, "STEPS_BETWEEN_WEIGHTS", STEPS_BETWEEN_WEIGHTS):
+            found |= short_trainings(bank, ranks, out)
+        found |= {f"drifted.{name}": value for name, value in drifted_errors(bank, ranks).items()}
+        train_run(scene, CONFIG, out / "run", kernels=kernels_for("numba", CPU), ranks=ranks)
+        train_run(scene, WHOLE, out / "whole", kernels=kernels_for("numba", CPU), ranks=ranks)
         save_file({name: value.contiguous() for name, value in found.items()}, out / f"{ranks.rank}.safetensors")
 
 

@@ -97,7 +97,9 @@ def test_a_blurred_photograph_is_named_by_doctor_and_known_to_the_bank(tmp_path)
     for i in range(20):
         Image.fromarray(noise(i, 2.0 if i == 7 else 0.5, 6, 8)).save(tmp_path / "images" / f"{i:03d}.png")
     problems = [problem for problem in check_scene(tmp_path).problems if "blurry" in problem]
-    assert problems == ["1 pictures look blurry next to the others: 007.png. `train --blurred 0.1` lets them count less."]
+    assert problems == [
+        "1 pictures look blurry next to the others: 007.png. `train --blurred 0.1` lets them count less."
+    ]
     scene = load_scene(tmp_path, holdout="none")
     assert int(load_bank(scene, scene.train, 1, seed=0).sharpness.argmin()) == 7
 

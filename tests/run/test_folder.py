@@ -134,7 +134,7 @@ def test_a_saved_field_renders_as_the_one_in_memory(scene, out):
     run = create_run(out, scene, CONFIG)
     with pytest.raises(UserError, match="is not trained to its end yet"):
         load_renderer(run, NUMBA, CPU)
-    state = start_state(CONFIG, NUMBA, CPU, views=2)
+    state = start_state(CONFIG, NUMBA, views=2)
     state.density_grid.mul_(0.5)
     with torch.no_grad():
         state.field.grid.table.mul_(1e4)
@@ -151,7 +151,7 @@ def test_a_saved_field_renders_as_the_one_in_memory(scene, out):
 
 def test_a_field_that_does_not_fit_or_is_cut_short_is_a_user_error(scene, out):
     run = create_run(out, scene, CONFIG)
-    save_radiance(run, start_state(replace(CONFIG, radiance=replace(CONFIG.radiance, hidden=4)), NUMBA, CPU, views=2))
+    save_radiance(run, start_state(replace(CONFIG, radiance=replace(CONFIG.radiance, hidden=4)), NUMBA, views=2))
     with pytest.raises(UserError, match=r"radiance\.safetensors cannot be read"):
         load_renderer(run, NUMBA, CPU)
     run.radiance.write_bytes(run.radiance.read_bytes()[:500])
@@ -161,7 +161,7 @@ def test_a_field_that_does_not_fit_or_is_cut_short_is_a_user_error(scene, out):
 
 def test_a_field_of_another_format_version_or_without_its_grid_is_a_user_error(scene, out):
     run = create_run(out, scene, CONFIG)
-    state = start_state(CONFIG, NUMBA, CPU, views=2)
+    state = start_state(CONFIG, NUMBA, views=2)
     save_radiance(run, state)
     tensors = load_file(run.radiance)
     save_file(tensors, run.radiance, {"format_version": "3"})

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from sanerf import locks
 from sanerf.errors import UserError
 from sanerf.run.lock import LOCK_FILE, holds_files, run_lock
 
@@ -43,6 +44,44 @@ def test_the_lock_ends_with_an_exception_and_with_a_killed_process(tmp_path):
     assert (tmp_path / LOCK_FILE).read_text().split() == [str(other.pid)]
     with run_lock(tmp_path):
         assert (tmp_path / LOCK_FILE).read_text().split() == [str(os.getpid())]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_its_holder_removes_meanwhile_is_made_again(tmp_path, monkeypatch):
+    """The other lets go and removes file and folder just before this one opens the file, then just before it looks."""
+    path, real_open, real_lock = tmp_path / "run", os.open, locks._lock
+    removals = iter(["before opening", "before looking"])
+
+    def remove() -> None:
+        (path / LOCK_FILE).unlink(missing_ok=True)
+        path.rmdir()
+
+    def late_open(file, *arguments):
+        if next(removals, None) == "before opening":
+            remove()
+        return real_open(file, *arguments)
+
+    def late_lock(descriptor):
+        real_lock(descriptor)
+        if next(removals, None) == "before looking":
+            remove()
+
+    monkeypatch.setattr(locks.os, "open", late_open)
+    monkeypatch.setattr(locks, "_lock", late_lock)
+    with run_lock(path):
+        assert next(removals, None) is None
+        with pytest.raises(UserError, match="is at work on"), run_lock(path):
+            pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_place_that_cannot_be_made_ends_the_search_for_a_lock(tmp_path, monkeypatch):
+    def gone(*_: object):
+        raise FileNotFoundError
+
+    monkeypatch.setattr(locks.os, "open", gone)
+    with run_lock(tmp_path / "run"):
+        pass
     assert list(tmp_path.iterdir()) == []
 
 

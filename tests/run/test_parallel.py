@@ -17,7 +17,7 @@ CPU = torch.device("cpu")
 
 
 def fresh(ranks: Ranks, seed: int = 0):
-    return start_state(replace(CONFIG, seed=seed), kernels_for("torch", CPU), CPU, views=3, ranks=ranks)
+    return start_state(replace(CONFIG, seed=seed), kernels_for("torch", CPU), views=3, ranks=ranks)
 
 
 @pytest.fixture
@@ -88,9 +88,63 @@ def test_each_process_takes_its_own_cuda_device_and_too_few_are_refused(monkeypa
 
 
 def test_a_broken_connection_has_a_sentence(monkeypatch):
-    def broken(*_: object):
+    def broken(*_: object, **__: object):
         raise RuntimeError("[pair.cc:537] Connection closed by peer [127.0.0.1]:4242")
 
     monkeypatch.setattr(dist, "all_gather", broken)
-    with pytest.raises(ProcessLostError, match="another of the processes that train together has ended"):
+    monkeypatch.setattr(dist, "all_reduce", broken)
+    monkeypatch.setattr(dist, "broadcast", broken)
+    said = r"another of the processes that train together has ended \(\[pair.cc:537\] Connection closed by peer"
+    with pytest.raises(ProcessLostError, match=said):
         Ranks(0, 2).gather(torch.ones(1))
+    for size in (1, 2**16):
+        with pytest.raises(ProcessLostError, match=said):
+            Ranks(0, 2).average_gradients([torch.ones(size, requires_grad=True)])
+    with pytest.raises(ProcessLostError, match=said):
+        Ranks(0, 2).take_from_first(torch.ones(1))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+        RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory: 8589934592 bytes."),
+        RuntimeError("NCCL error: unhandled cuda error; Cuda failure 2 'out of memory'"),
+    ],
+    ids=["cuda", "cpu", "nccl"],
+)
+def test_want_of_memory_is_not_taken_for_a_lost_process(monkeypatch, error):
+    def refuse(*_: object, **__: object):
+        raise error
+
+    monkeypatch.setattr(dist, "all_gather", refuse)
+    with pytest.raises(type(error)) as caught:
+        Ranks(0, 2).gather(torch.ones(1))
+    assert caught.value is error
+
+
+def test_a_fault_between_the_calls_keeps_its_own_name(monkeypatch):
+    parameter = torch.ones(2, requires_grad=True)
+    parameter.grad = torch.ones(2)
+    monkeypatch.setattr(dist, "all_reduce", lambda *_: None)
+
+    def fault(*_: object):
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    monkeypatch.setattr(torch, "cat", fault)
+    with pytest.raises(RuntimeError, match="illegal memory access") as caught:
+        Ranks(0, 2).average_gradients([parameter])
+    assert not isinstance(caught.value, ProcessLostError)
+
+
+@pytest.mark.parametrize(
+    "cause", [RuntimeError("Distributed package doesn't have NCCL built in"), ValueError("MASTER_ADDR expected")]
+)
+def test_a_group_that_does_not_come_about_has_a_sentence_of_its_own(monkeypatch, second_of_two, cause):
+    def refuse(*_: object):
+        raise cause
+
+    monkeypatch.setattr(dist, "init_process_group", refuse)
+    said = rf"cannot join into one group \({cause}\); .* without torchrun$"
+    with pytest.raises(UserError, match=said), joined(CPU):
+        pass

@@ -12,6 +12,7 @@ from sanerf.geometry.cameras import Camera, resized
 from sanerf.kernels.backend import kernels_for
 from sanerf.run import reliability
 from sanerf.run.config import RunConfig, SamplingConfig, TrainingConfig
+from sanerf.run.parallel import Ranks
 from sanerf.run.reliability import Reliability, blur_weights, cell_weights
 from sanerf.run.training import TrainingState, load_checkpoint, sampling_plan, start_state, train, training_step
 
@@ -104,6 +105,23 @@ def test_thousands_of_views_have_a_bounded_number_of_cells():
     assert 2000 * (-(-1024 // (found.side - 1))) ** 2 > reliability.MOST_CELLS
 
 
+def test_more_views_than_cells_are_an_error_and_no_endless_search(monkeypatch):
+    bank = bank_of([camera_at(0, 0, size=1)] * 5)
+    monkeypatch.setattr(reliability, "MOST_CELLS", 5)
+    assert Reliability(bank, CONFIG.training).error.numel() == 5
+    monkeypatch.setattr(reliability, "MOST_CELLS", 4)
+    with pytest.raises(AssertionError, match="5"):
+        Reliability(bank, CONFIG.training)
+
+
+def test_processes_exchange_nothing_where_transients_are_off():
+    bank = bank_of([camera_at(0, 0, size=16)])
+    off = Reliability(bank, replace(CONFIG.training, transients=False))
+    # Without a group of processes torch would refuse to gather.
+    off.remember_errors(torch.tensor([0]), torch.tensor([0.1]), step=99, ranks=Ranks(0, 2))
+    assert off.error.eq(0).all()
+
+
 def test_errors_are_remembered_and_weights_come_after_the_delay_only():
     cameras = [camera_at(0.1 * i, 0, size=72) for i in range(4)]
     bank = bank_of(cameras)
@@ -117,7 +135,7 @@ def test_errors_are_remembered_and_weights_come_after_the_delay_only():
     walker = (view == 1) & (place // 72 // 8 - 4).abs().le(1) & (place % 72 // 8 - 4).abs().le(1)
     squared[walker] = 0.09
     for one, step in ((found, 99), (found, 199), (off, 99), (off, 199)):
-        one.note(one.cells(bank, pixels, view), squared, step)
+        one.remember_errors(one.cells(bank, pixels, view), squared, step=step)
         if step == 99:
             assert one.weights(one.cells(bank, pixels, view), view).eq(1).all()
     assert found.rays.unique().tolist() == pytest.approx([64 * (0.8 + 0.64)])
@@ -135,7 +153,7 @@ def stage(size: int = 16) -> tuple[list[Camera], list[torch.Tensor]]:
 
 def fresh(bank: PixelBank, config: RunConfig) -> TrainingState:
     kernels, known = kernels_for("numba", CPU), Reliability(bank, config.training)
-    return start_state(config, kernels, CPU, views=len(VIEWS), reliability=known)
+    return start_state(config, kernels, views=len(VIEWS), reliability=known)
 
 
 def plan_of(config: RunConfig):
@@ -161,7 +179,7 @@ def test_a_passer_by_on_the_stage_is_found_and_masked_pixels_are_never_noted(tmp
 
 
 def test_training_with_weights_goes_on_bit_for_bit_after_an_interruption(tmp_path, monkeypatch):
-    monkeypatch.setattr(reliability, "EVERY", 4)
+    monkeypatch.setattr(reliability, "STEPS_BETWEEN_WEIGHTS", 4)
     config = replace(
         CONFIG, training=replace(CONFIG.training, steps=12, rays=64, transient_delay=0, transient_error=0.5)
     )

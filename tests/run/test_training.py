@@ -52,7 +52,7 @@ def stage_bank(with_alpha: bool) -> PixelBank:
 
 
 def fresh(config: RunConfig = CONFIG, backend="numba") -> TrainingState:
-    return start_state(config, kernels_for(backend, CPU), CPU, views=len(VIEWS))
+    return start_state(config, kernels_for(backend, CPU), views=len(VIEWS))
 
 
 def plan_of(config: RunConfig):

@@ -146,7 +146,7 @@ def test_every_tensor_of_the_real_sizes_of_sam_finds_its_place(package, size, bl
     registry = importlib.import_module(f"{package}.build_sam").sam_model_registry
     with torch.device("meta"):
         state = registry[size]().state_dict()
-    vision = model_of_tensors(Path("x.pth"), state, SAM_CLASS[package]).config.vision_config
+    vision = model_of_tensors(Path("x.pth"), state, model_class=SAM_CLASS[package]).config.vision_config
     assert (vision.num_hidden_layers, vision.hidden_size, vision.global_attn_indexes) == (blocks, width, globally)
     heads = {"vit_b": 12, "vit_l": 16, "vit_h": 16}[size]
     assert (vision.window_size, vision.image_size, vision.num_attention_heads) == (14, 1024, heads)
@@ -157,7 +157,9 @@ def test_every_tensor_of_the_real_sizes_of_sam2_finds_its_place(size: str):
     with torch.device("meta"):
         network = sam2_of_size(size)
     trunk = network.image_encoder.trunk
-    vision = model_of_tensors(Path("x.pt"), network.state_dict(), "Sam2Model").config.vision_config.backbone_config
+    vision = model_of_tensors(
+        Path("x.pt"), network.state_dict(), model_class="Sam2Model"
+    ).config.vision_config.backbone_config
     assert vision.blocks_per_stage == [b - a for a, b in zip([-1, *trunk.stage_ends], trunk.stage_ends, strict=False)]
     assert [block.attn.num_heads for block in trunk.blocks][-1] == vision.num_attention_heads_per_stage[-1]
     assert list(trunk.global_att_blocks) == vision.global_attention_blocks
@@ -208,4 +210,4 @@ def test_an_encoder_of_an_unknown_size_is_refused():
         state = sam2_of_size("t").state_dict()
     without = {name: value for name, value in state.items() if "trunk.blocks.11." not in name}
     with pytest.raises(UserError, match=r"width 96 and 1\+2\+7\+1 blocks"):
-        model_of_tensors(Path("x.pt"), without, "Sam2Model")
+        model_of_tensors(Path("x.pt"), without, model_class="Sam2Model")

@@ -215,7 +215,7 @@ def test_auto_is_half_precision_on_cuda_alone():
 def test_an_encoder_in_bfloat16_gives_nearly_the_same_masks(load, cls, prefix, tmp_path: Path):
     """bfloat16 keeps 8 bits, a relative error of 2^-9 = 0.002 an operation; the decoder stays in float32."""
     (tiny_model(prefix) if prefix else tiny_sam2()).save_pretrained(tmp_path)
-    exact, rounded = load(str(tmp_path), CPU), load(str(tmp_path), CPU, "bfloat16")
+    exact, rounded = load(str(tmp_path), CPU), load(str(tmp_path), CPU, precision="bfloat16")
     image, prompt = picture(), PROMPTS["box and clicks"]
     seen = []
     rounded._model.mask_decoder.register_forward_pre_hook(
@@ -241,10 +241,10 @@ def test_what_half_precision_cannot_hold_is_encoded_again(caplog: pytest.LogCapt
         return {"map": weights @ weights}
 
     with caplog.at_level("WARNING"):
-        maps = encode_maps(encode, CPU, torch.float16)
+        maps = encode_maps(encode, device=CPU, dtype=torch.float16)
     assert torch.equal(maps["map"], torch.full((4, 4), 360000.0)), "float16 ends at 65504"
     assert "float32" in caplog.text
-    small = encode_maps(lambda: {"map": torch.eye(4) @ torch.eye(4)}, CPU, torch.float16)
+    small = encode_maps(lambda: {"map": torch.eye(4) @ torch.eye(4)}, device=CPU, dtype=torch.float16)
     assert small["map"].dtype == torch.float32 and torch.equal(small["map"], torch.eye(4))
 
 

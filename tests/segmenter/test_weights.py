@@ -1,7 +1,12 @@
 """Pulling weights from a server of our own that breaks off, pointing at files, checksums, and names of segmenters."""
 
+import errno
 import hashlib
+import http.client
+import io
+import itertools
 import json
+import ssl
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,7 +17,8 @@ import torch
 from test_sam import one_sentence, tiny_model
 
 from sanerf.errors import UserError
-from sanerf.segmenter import weights
+from sanerf.locks import file_lock
+from sanerf.segmenter import download, weights
 from sanerf.segmenter.download import fetch, pull
 from sanerf.segmenter.load import load_segmenter
 from sanerf.segmenter.weights import WEIGHTS, Weight, locate, remember, sha256_of, weight_source, weights_folder
@@ -89,12 +95,12 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def weight_at(address: str, content: bytes = CONTENT) -> Weight:
-    return Weight("sam:vit_b", address, 1, hashlib.sha256(content).hexdigest())
+    return Weight(name="sam:vit_b", address=address, megabytes=1, sha256=hashlib.sha256(content).hexdigest())
 
 
 def test_a_pull_brings_the_whole_file(server: Server, cache: Path):
     told = []
-    path = pull(weight_at(server.address), weights_folder(), lambda done, total: told.append((done, total)))
+    path = pull(weight_at(server.address), weights_folder(), on_progress=lambda done, total: told.append((done, total)))
     assert path == cache / "weights.pth" and path.read_bytes() == CONTENT
     assert told[-1] == (len(CONTENT), len(CONTENT)) and {total for _, total in told} == {len(CONTENT)}
     assert [file.name for file in cache.iterdir()] == ["weights.pth"]
@@ -142,6 +148,77 @@ def test_what_has_another_checksum_is_thrown_away(server: Server, cache: Path):
     assert list(cache.iterdir()) == []
 
 
+def test_a_wrong_file_in_the_place_of_a_pulled_one_is_to_be_deleted(server: Server, cache: Path):
+    cache.mkdir(parents=True)
+    (cache / "weights.pth").write_bytes(b"another")
+    with pytest.raises(UserError, match=r"weights\.pth does not have the SHA-256 .* sam:vit_b; delete it, and"):
+        pull(weight_at(server.address), weights_folder())
+    assert (cache / "weights.pth").read_bytes() == b"another" and server.ranges == []
+    (cache / "weights.pth").unlink()
+    assert pull(weight_at(server.address), weights_folder()).read_bytes() == CONTENT
+
+
+def test_a_second_pull_meanwhile_is_refused(server: Server, cache: Path):
+    """It comes while the first is at its first bytes."""
+    refused = []
+
+    def on_progress(done: int, total: int) -> None:
+        if not refused:
+            with pytest.raises(UserError, match=r"\(process \d+\) is fetching sam:vit_b into \S+; wait") as caught:
+                pull(weight_at(server.address), weights_folder())
+            refused.append(caught.value)
+
+    assert pull(weight_at(server.address), weights_folder(), on_progress=on_progress).read_bytes() == CONTENT
+    assert len(refused) == 1 and server.ranges == [None]
+    assert [file.name for file in cache.iterdir()] == ["weights.pth"]
+
+
+@pytest.mark.parametrize("error", [ssl.SSLError("bad record mac"), TimeoutError("timed out"), OSError("no route")])
+def test_a_connection_that_breaks_in_mid_read_is_taken_up_again(server: Server, monkeypatch, error: OSError):
+    read, calls = http.client.HTTPResponse.read, itertools.count(1)
+
+    def breaking(response, *arguments):
+        if next(calls) == 2:
+            raise error
+        return read(response, *arguments)
+
+    monkeypatch.setattr(http.client.HTTPResponse, "read", breaking)
+    assert pull(weight_at(server.address), weights_folder()).read_bytes() == CONTENT
+    assert server.ranges == [None, f"bytes={2**18}-"]
+
+
+def test_a_full_disk_is_no_broken_connection(server: Server, tmp_path: Path, monkeypatch):
+    class Full(io.BytesIO):
+        def write(self, *_):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(download, "open", lambda *_: Full(), raising=False)
+    with pytest.raises(OSError, match="No space left"):
+        fetch(server.address, tmp_path / "file.part")
+    assert server.ranges == [None]
+
+
+def test_two_commands_that_add_files_at_once_are_both_remembered(tmp_path: Path, cache: Path, monkeypatch):
+    """The second has the list in hand, as `file_lock` sees it, while the first would write its own."""
+    file = tmp_path / "mine.pth"
+    file.write_bytes(b"weights")
+    known = Weight(name="sam:vit_b", address="https://x/a.pth", megabytes=1, sha256=sha256_of(file))
+    first = threading.Thread(target=remember, args=(known, file))
+    with file_lock(cache / ".files.json.lock", "adding a file"):
+        first.start()
+        first.join(timeout=0.3)
+        assert first.is_alive() and not (cache / "files.json").exists()
+        (cache / "files.json").write_text(json.dumps({"format": "sanerf-weights-1", "files": {"sam:vit_l": "/l.pth"}}))
+    first.join()
+    assert json.loads((cache / "files.json").read_text())["files"] == {"sam:vit_b": str(file), "sam:vit_l": "/l.pth"}
+    monkeypatch.setattr(weights, "_PATIENCE", 0.05)
+    with (
+        file_lock(cache / ".files.json.lock", "adding a file"),
+        pytest.raises(UserError, match=r"is writing \S+files\.json; try again"),
+    ):
+        remember(known, file)
+
+
 def test_no_network_and_no_such_file_are_sentences_with_advice(server: Server):
     port = server.server_port
     with pytest.raises(UserError, match=r"404 Not Found.*sanerf weights add sam:vit_b FILE"):
@@ -173,7 +250,8 @@ def test_a_name_stands_for_the_file_that_was_pointed_at(tmp_path: Path, monkeypa
     with pytest.raises(UserError, match=r"not the file that the authors give out as sam:vit_b") as caught:
         remember(WEIGHTS["sam:vit_b"], file)
     assert f"--segmenter sam:{file}" in one_sentence(caught.value)
-    monkeypatch.setitem(weights.WEIGHTS, "sam:vit_b", Weight("sam:vit_b", "https://x/a.pth", 1, sha256_of(file)))
+    known = Weight(name="sam:vit_b", address="https://x/a.pth", megabytes=1, sha256=sha256_of(file))
+    monkeypatch.setitem(weights.WEIGHTS, "sam:vit_b", known)
     remember(WEIGHTS["sam:vit_b"], Path("mine.pth"))
     assert weight_source("sam", "vit_b") == str(file)
     with pytest.raises(UserError, match=r"mine\.pth"):

@@ -71,14 +71,16 @@ def print_result(options: CommonOptions, result: dict[str, Any], lines: list[str
 
 
 class ProgressBars:
-    """One bar an activity, drawn by rich on a terminal; elsewhere a line every five seconds and one at each end."""
+    """One bar an activity, drawn by rich on a terminal; elsewhere a line every five seconds and one at each end. Of
+    several processes those of the first."""
 
     def __init__(self):
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         console = Console(stderr=True)
-        self._plain = not console.is_terminal
+        # Of several processes on one terminal the first alone may draw; the others' lines `say` swallows.
+        self._plain = not (console.is_terminal and is_first_process())
         self._bars = Progress(
             TextColumn("{task.description:>14}"),
             BarColumn(),

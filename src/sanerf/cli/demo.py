@@ -61,7 +61,7 @@ class Demo(CommonOptions):
                 trained = seconds
                 progress("train", step, steps, f"PSNR {psnr:.1f} dB")
 
-            run = train_run(scene, config, self.out / "run", kernels, device, on_step=on_step)
+            run = train_run(scene, config, self.out / "run", kernels=kernels, on_step=on_step)
             renderer = load_renderer(run, kernels, device)
             prompts = read_prompts(folder / "prompts.json")
             segmentation, stages = segment_run(run, renderer, prompts, "mini", seed=self.seed, progress=progress)

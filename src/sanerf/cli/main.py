@@ -13,7 +13,7 @@ from contextlib import redirect_stderr, redirect_stdout
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 from sanerf.cli.torchrun import first_one_ends_us, is_first_process, process_count
-from sanerf.errors import ProcessLostError, UserError
+from sanerf.errors import ProcessLostError, UserError, is_out_of_memory
 
 _OUT_OF_MEMORY = "out of memory; smaller pictures (a larger --downscale) need less"
 _INTERRUPTED = "interrupted; nothing is half written"
@@ -73,15 +73,13 @@ def run_command(command) -> int:
         return 1
     except OSError as error:
         if error.filename is not None and error.errno is not None:
-            return _fail(f"cannot read or write {error.filename}: {os.strerror(error.errno)}", 2)
+            return _fail_once(f"cannot read or write {error.filename}: {os.strerror(error.errno)}", 2)
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return _fail(f"cannot write a file: {os.strerror(error.errno)}", 2)
+            return _fail_once(f"cannot write a file: {os.strerror(error.errno)}", 2)
         traceback.print_exc()
         return 1
-    except MemoryError:
-        return _fail(_OUT_OF_MEMORY, 1)
     except Exception as error:
-        if "can't allocate memory" in str(error) or "out of memory" in str(error):  # torch's, a RuntimeError
+        if is_out_of_memory(error):
             return _fail(_OUT_OF_MEMORY, 1)
         traceback.print_exc()
         return _fail("this is an error in sanerf, not in what you gave it", 1)

@@ -66,6 +66,6 @@ class Train(CommonOptions):
                 progress("train", step, steps, f"PSNR {psnr:.1f} dB, {seconds:.0f} s")
 
             run = train_run(
-                scene, config, self.out, kernels, device, minutes=self.minutes, on_step=on_step, ranks=ranks
+                scene, config, self.out, kernels=kernels, minutes=self.minutes, on_step=on_step, ranks=ranks
             )
         print_run(self, run, "trained")

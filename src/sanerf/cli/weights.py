@@ -70,8 +70,14 @@ class Weights(CommonOptions):
         found = [(weight, file) for weight in chosen if (file := locate(weight)) is not None]
         if self.weight is not None and not found:
             raise UserError(f"{self.weight} is not on this machine; `sanerf weights pull {self.weight}` fetches it")
+        problems = []
         for weight, file in found:
-            check(weight, file, _in_megabytes(progress, weight.name))
+            try:
+                check(weight, file, on_progress=_in_megabytes(progress, weight.name))
+            except UserError as error:
+                problems.append(str(error))
+        if problems:
+            raise UserError("; and ".join(problems))
         lines = [f"{weight.name}: {file} has the authors' SHA-256" for weight, file in found]
         verified = {weight.name: str(file) for weight, file in found}
         return {"verified": verified}, lines or ["no weights are on this machine"]
@@ -84,11 +90,11 @@ class Weights(CommonOptions):
         weight = find_weight(self.weight)
         tell = _in_megabytes(progress, weight.name)
         if self.action == "pull":
-            path = pull(weight, weights_folder(), tell)
+            path = pull(weight, weights_folder(), on_progress=tell)
         else:
             assert self.file is not None
             path = self.file
-            remember(weight, path, tell)
+            remember(weight, path, on_progress=tell)
         lines = [f"{weight.name}: {path}", f"use it as --segmenter {weight.name}"]
         return {"name": weight.name, "file": str(path)}, lines
 

@@ -21,9 +21,11 @@ _log = logging.getLogger("sanerf")
 
 @dataclass(frozen=True)
 class Kernels:
-    """The inner loops of one backend; signatures and meaning are those of `kernels.reference`."""
+    """The inner loops of one backend, to be used on `device`; signatures and meaning are those of
+    `kernels.reference`."""
 
     name: str
+    device: torch.device
     hash_encode: Callable[..., Tensor]
     place_samples: Callable[..., Tensor]
     resample: Callable[..., Tensor]
@@ -61,6 +63,7 @@ def _installed(package: str) -> bool:
 def _torch(device: torch.device) -> Kernels:
     return Kernels(
         "torch",
+        device,
         reference.hash_encode,
         reference.place_samples,
         reference.resample,
@@ -78,6 +81,7 @@ def _numba(device: torch.device) -> Kernels:
 
     return Kernels(
         "numba",
+        device,
         numba_hash.hash_encode,
         numba_rays.place_samples,
         numba_rays.resample,
@@ -105,6 +109,7 @@ def _triton(device: torch.device) -> Kernels:
         ) from error
     return Kernels(
         "triton",
+        device,
         triton_hash.hash_encode,
         triton_rays.place_samples,
         triton_rays.resample,

@@ -15,7 +15,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from sanerf.errors import ProcessLostError, UserError
+from sanerf.errors import ProcessLostError, UserError, is_out_of_memory, on_one_line
 
 _WORTH_ITS_OWN_CALL = 1 << 16
 """Numbers in a gradient from which on copying it beside the others costs more than exchanging it by itself."""
@@ -47,13 +47,14 @@ class Ranks:
         """The tensors of all processes, in order, joined along their first axis; only that may differ in length."""
         if self.size == 1:
             return own
+        counts = [torch.empty(1, dtype=torch.int64) for _ in range(self.size)]
         with _lost_processes_named():
-            counts = [torch.empty(1, dtype=torch.int64) for _ in range(self.size)]
             dist.all_gather(counts, torch.tensor([len(own)]))
-            lengths = [int(count) for count in counts]
-            padded = own.new_zeros(max(lengths), *own.shape[1:])
-            padded[: len(own)] = own
-            parts = [torch.empty_like(padded) for _ in lengths]
+        lengths = [int(count) for count in counts]
+        padded = own.new_zeros(max(lengths), *own.shape[1:])
+        padded[: len(own)] = own
+        parts = [torch.empty_like(padded) for _ in lengths]
+        with _lost_processes_named():
             dist.all_gather(parts, padded)
         return torch.cat([part[:length] for part, length in zip(parts, lengths, strict=True)])
 
@@ -62,20 +63,30 @@ class Ranks:
         if self.size == 1:
             return
         small: list[Tensor] = []
-        with torch.no_grad(), _lost_processes_named():
+        with torch.no_grad():
             for parameter in parameters:
                 if parameter.grad is None:
                     parameter.grad = torch.zeros_like(parameter)
                 if parameter.numel() < _WORTH_ITS_OWN_CALL or not parameter.grad.is_contiguous():
                     small.append(parameter.grad)
                 else:
-                    dist.all_reduce(parameter.grad)
+                    with _lost_processes_named():
+                        dist.all_reduce(parameter.grad)
                     parameter.grad /= self.size
             if small:
                 joined = torch.cat([gradient.reshape(-1) for gradient in small])
-                dist.all_reduce(joined)
+                with _lost_processes_named():
+                    dist.all_reduce(joined)
                 for gradient, mean in zip(small, (joined / self.size).split([g.numel() for g in small]), strict=True):
                     gradient.copy_(mean.view(gradient.shape))
+
+    def take_from_first(self, *tensors: Tensor) -> None:
+        """In place: each tensor gets the values that it has in the first process."""
+        if self.size == 1:
+            return
+        for tensor in tensors:
+            with _lost_processes_named():
+                dist.broadcast(tensor, src=0)
 
     def wait_for_all(self) -> None:
         """Go on when every process has come here."""
@@ -111,7 +122,8 @@ def joined(device: torch.device) -> Iterator[Ranks]:
     """Within, the processes that torchrun started are one group; `ALONE` without torchrun or with one process.
 
     Numbers for the CPU go through gloo, those on CUDA devices through nccl. A group that torch has already is taken,
-    and left; a process cannot make a second one, which would look for the first one's connections.
+    and left; a process cannot make a second one, which would look for the first one's connections. Raises UserError
+    where no group comes about.
     """
     if dist.is_initialized():
         yield Ranks(dist.get_rank(), dist.get_world_size())
@@ -121,8 +133,15 @@ def joined(device: torch.device) -> Iterator[Ranks]:
         return
     # Numba takes all cores for each process else. It reads this when it is first imported.
     os.environ.setdefault("NUMBA_NUM_THREADS", str(torch.get_num_threads()))
-    with _lost_processes_named():
+    try:
         dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
+    except (RuntimeError, ValueError) as error:
+        if is_out_of_memory(error):
+            raise
+        raise UserError(
+            f"the processes that torchrun started cannot join into one group ({on_one_line(error)}); see whether all "
+            "of them run and reach each other, or train in one process, without torchrun"
+        ) from error
     try:
         yield Ranks(dist.get_rank(), dist.get_world_size())
     finally:
@@ -136,8 +155,10 @@ def _processes() -> int:
 
 @contextmanager
 def _lost_processes_named() -> Iterator[None]:
-    """Raise ProcessLostError where torch says that a connection to another process broke."""
+    """Around a collective call of torch: raise ProcessLostError where it fails, save for want of memory here."""
     try:
         yield
     except RuntimeError as error:
-        raise ProcessLostError from error
+        if is_out_of_memory(error):
+            raise
+        raise ProcessLostError(on_one_line(error)) from error

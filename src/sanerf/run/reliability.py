@@ -17,13 +17,15 @@ from torch import Tensor, nn
 from sanerf.data.pixels import PixelBank
 from sanerf.data.sharpness import BLUR_SHARE
 from sanerf.run.config import TrainingConfig
+from sanerf.run.parallel import ALONE, Ranks
 from sanerf.shapes import Float, Int64
 
 MOST_CELLS = 2**18
-LEAST_SIDE = 8
-EVERY = 100
-"""Steps after which weights are made anew."""
-KEPT = 0.8
+CELL_SIDE = 8
+"""Pixels."""
+STEPS_BETWEEN_WEIGHTS = 100
+"""After so many steps weights are made anew."""
+ERROR_DECAY = 0.8
 """What remains of a cell's errors then: an average over about 500 steps."""
 _PRIOR_RAYS = 4.0
 
@@ -44,7 +46,8 @@ class Reliability(nn.Module):
         self.config = config
         views = len(bank.sizes)
         height, width = (int(side) for side in bank.sizes.amax(dim=0))
-        self.side = LEAST_SIDE
+        assert views <= MOST_CELLS, views
+        self.side = CELL_SIDE
         while views * -(-height // self.side) * -(-width // self.side) > MOST_CELLS:
             self.side += 1
         cells = (views, -(-height // self.side), -(-width // self.side))
@@ -66,17 +69,25 @@ class Reliability(nn.Module):
         """What to multiply the losses of rays with, in [0, 1]."""
         return self.view_weight[view] * self.cell_weight.view(-1)[cells]
 
-    def note(self, cells: Int64[Tensor, "rays"], squared_errors: Float[Tensor, "rays"], step: int) -> None:
-        """Remember the mean squared colour errors of step `step`'s rays; now and then make weights of them."""
+    def remember_errors(
+        self, cells: Int64[Tensor, "rays"], squared_errors: Float[Tensor, "rays"], *, step: int, ranks: Ranks = ALONE
+    ) -> None:
+        """Remember the mean squared colour errors of step `step`'s rays; now and then make weights of them.
+
+        Each of `ranks` gives those of its own rays, and all remember all. Sums on CUDA depend on the order in which its
+        threads come, so what is made of them is taken from the first process.
+        """
         if not self.config.transients:
             return
+        cells, squared_errors = ranks.gather(cells), ranks.gather(squared_errors)
         self.error.view(-1).index_add_(0, cells, squared_errors.sqrt())
         self.rays.view(-1).index_add_(0, cells, torch.ones_like(squared_errors))
-        if (step + 1) % EVERY == 0:
+        if (step + 1) % STEPS_BETWEEN_WEIGHTS == 0:
             if step + 1 >= self.config.transient_delay:
                 self.cell_weight.copy_(cell_weights(self.error, self.rays, self.config.transient_error))
-            self.error *= KEPT
-            self.rays *= KEPT
+            self.error *= ERROR_DECAY
+            self.rays *= ERROR_DECAY
+            ranks.take_from_first(self.error, self.cell_weight)
 
 
 def blur_weights(sharpness: Float[Tensor, "views"], least: float) -> Float[Tensor, "views"]:

@@ -6,8 +6,6 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 
-import torch
-
 from sanerf.data.pixels import load_bank
 from sanerf.data.scene import Scene
 from sanerf.errors import UserError
@@ -31,14 +29,14 @@ def train_run(
     scene: Scene,
     config: RunConfig,
     out: Path,
-    kernels: Kernels,
-    device: torch.device,
     *,
+    kernels: Kernels,
     minutes: float | None = None,
     on_step: Callable[[int, int, float, float], None] | None = None,
     ranks: Ranks = ALONE,
 ) -> Run:
-    """Train a radiance field of `scene` into the run folder `out`; nothing is done if that has been done.
+    """Train a radiance field of `scene` into the run folder `out`, on the kernels' device; nothing is done if that has
+    been done.
 
     `on_step(step, steps, psnr, seconds)` gets the running PSNR of the training rays. All `ranks` call this; the first
     calls `on_step` and writes the folder, which all of them must see. Raises UserError for pictures that cannot be read
@@ -56,14 +54,13 @@ def train_run(
         run = create_run(out, scene, config) if ranks.first else Run(out, scene, config)
         ranks.wait_for_all()
         if not run.trained:
-            _train(run, kernels, device, minutes=minutes, on_step=on_step, ranks=ranks)
+            _train(run, kernels, minutes=minutes, on_step=on_step, ranks=ranks)
     return run
 
 
 def _train(
     run: Run,
     kernels: Kernels,
-    device: torch.device,
     *,
     minutes: float | None,
     on_step: Callable[[int, int, float, float], None] | None,
@@ -71,9 +68,9 @@ def _train(
 ) -> None:
     """Train from the run's checkpoint, if it has one, to the end."""
     scene, config = run.scene, run.config
-    bank = load_bank(scene, scene.train, config.downscale, seed=config.seed).to(device)
+    bank = load_bank(scene, scene.train, config.downscale, seed=config.seed).to(kernels.device)
     reliability = Reliability(bank, config.training)
-    state = start_state(config, kernels, device, views=len(scene.train), reliability=reliability, ranks=ranks)
+    state = start_state(config, kernels, views=len(scene.train), reliability=reliability, ranks=ranks)
     if run.checkpoint.exists():
         load_checkpoint(run.checkpoint, state)
     curve = _read_curve(run.curve, state.step)
@@ -97,10 +94,10 @@ def _train(
     ranks.wait_for_all()
 
 
-def _read_curve(path: Path, until: int) -> list[dict[str, float]]:
-    """The curve's lines of steps that a checkpoint has behind it; empty where there is none."""
+def _read_curve(path: Path, until: int) -> list[dict[str, int | float]]:
+    """The curve's lines of steps that a checkpoint has behind it; empty where there is none to read."""
     try:
         lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    except (OSError, ValueError):
+        return [line for line in lines if line["step"] <= until]
+    except (OSError, ValueError, KeyError, TypeError):
         return []
-    return [line for line in lines if line["step"] <= until]

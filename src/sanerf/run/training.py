@@ -33,8 +33,9 @@ CHECKPOINT_VERSION = "3"
 class TrainingState:
     """What changes while training, and what a checkpoint holds; and the processes that share the work.
 
-    All of it is equal in all processes, save the generator: each draws rays of its own. Without `reliability` all
-    pixels count alike.
+    All of it is equal in all processes, save the generator: each draws rays of its own. (On CUDA the errors that
+    `reliability` remembers differ in their last bits until weights are made of them, and those are the first one's.)
+    Without `reliability` all pixels count alike.
     """
 
     field: RadianceField
@@ -51,13 +52,13 @@ class TrainingState:
 def start_state(
     config: RunConfig,
     kernels: Kernels,
-    device: torch.device,
     *,
     views: int,
     reliability: Reliability | None = None,
     ranks: Ranks = ALONE,
 ) -> TrainingState:
-    """A fresh field, from the run's seed alone, and the exposures of `views` training views."""
+    """A fresh field, from the run's seed alone, and the exposures of `views` training views, on the kernels' device."""
+    device = kernels.device
     generator = torch.Generator().manual_seed(config.seed)
     field = RadianceField(config.radiance, kernels, generator).to(device)
     exposure = Exposure(views).to(device)
@@ -123,7 +124,7 @@ def training_step(state: TrainingState, bank: PixelBank, plan: SamplingPlan, con
     if state.reliability is not None:
         cells = state.reliability.cells(bank, pixels, view)
         weighted = errors * state.reliability.weights(cells, view)
-        state.reliability.note(state.ranks.gather(cells), state.ranks.gather(errors.detach()), state.step)
+        state.reliability.remember_errors(cells, errors.detach(), step=state.step, ranks=state.ranks)
         errors = weighted
     distortion_weight = config.distortion_weight * min(1.0, state.step / config.distortion_steps)
     loss = errors.mean() + distortion_weight * distortion_loss(samples.edges, samples.weights, plan)

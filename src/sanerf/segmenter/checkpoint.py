@@ -29,7 +29,7 @@ class Family:
 
     title: str
     option: str
-    told_by: str
+    marker_tensor: str
     """a tensor that every file of the family has, and none of those that come after it in the table"""
     rename: Callable[[str], tuple[str, ...] | None]
     """an author's name to transformers' names of the same tensor; () for one that single pictures do not need, None
@@ -46,15 +46,15 @@ FAMILIES = {
 """Of each class of transformers, in the order in which they are told."""
 
 
-def load_checkpoint(path: Path, model_class: str) -> Any:
+def load_authors_checkpoint(path: Path, model_class: str) -> Any:
     """A float32 transformers model of `model_class` on the CPU, from a file of the authors.
 
     Raises UserError where the file is damaged, not safe to read, of another family or not complete.
     """
-    return model_of_tensors(path, read_tensors_alone(path), model_class)
+    return model_of_tensors(path, read_tensors_alone(path), model_class=model_class)
 
 
-def model_of_tensors(path: Path, state: dict[str, Tensor], model_class: str) -> Any:
+def model_of_tensors(path: Path, state: dict[str, Tensor], *, model_class: str) -> Any:
     """The model that the tensors of the checkpoint `path` fill, on their device."""
     import transformers
 
@@ -95,9 +95,9 @@ def read_tensors_alone(path: Path) -> dict[str, Tensor]:
 
 
 def _check_family(path: Path, state: dict[str, Tensor], wanted: Family) -> None:
-    found = next((family for family in FAMILIES.values() if family.told_by in state), None)
+    found = next((family for family in FAMILIES.values() if family.marker_tensor in state), None)
     if found is None:
-        raise UserError(f"{path} is no checkpoint of SAM, SAM-HQ or SAM 2: it has no {wanted.told_by}")
+        raise UserError(f"{path} is no checkpoint of SAM, SAM-HQ or SAM 2: it has no {wanted.marker_tensor}")
     if any(name.startswith("image_encoder.layers.") for name in state):
         raise UserError(
             f"{path} has the TinyViT encoder (vit_tiny, MobileSAM), which sanerf does not have; "

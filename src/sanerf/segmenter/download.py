@@ -9,10 +9,12 @@ import os
 import re
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from sanerf.errors import UserError, on_one_line
+from sanerf.locks import file_lock
 from sanerf.segmenter.weights import Weight, check
 
 _BLOCK = 2**18
@@ -21,20 +23,37 @@ _ATTEMPTS = 4
 """Connections in a row that bring nothing new, before giving up."""
 
 
-def pull(weight: Weight, folder: Path, on_progress: Callable[[int, int], None] | None = None) -> Path:
+def pull(weight: Weight, folder: Path, *, on_progress: Callable[[int, int], None] | None = None) -> Path:
     """Fetch a weight into `folder`; the file's path. A right file that is there already is left alone.
 
     `on_progress` is told bytes done and all. Raises UserError without a network, where the connection keeps breaking,
-    and where what came is not the authors' file.
+    where what came or what is there is not the authors' file, and where another process is fetching it.
     """
     target = folder / weight.file_name
-    if target.is_file():
-        check(weight, target, on_progress)
-        return target
+    folder.mkdir(parents=True, exist_ok=True)
+    doing = f"fetching {weight.name} into {folder}; wait until it is done"
+    with file_lock(target.with_name(f".{target.name}.lock"), doing):
+        if target.is_file():
+            _check_what_is_there(weight, target, on_progress)
+        else:
+            _fetch_and_check(weight, target, on_progress)
+    return target
+
+
+def _check_what_is_there(weight: Weight, target: Path, on_progress: Callable[[int, int], None] | None) -> None:
+    try:
+        check(weight, target, on_progress=on_progress)
+    except UserError as error:
+        raise UserError(
+            f"{target} does not have the SHA-256 of the authors' {weight.name}; delete it, and the same command "
+            "fetches it anew"
+        ) from error
+
+
+def _fetch_and_check(weight: Weight, target: Path, on_progress: Callable[[int, int], None] | None) -> None:
     part = target.with_name(f"{target.name}.part")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        fetch(weight.address, part, on_progress)
+        fetch(weight.address, part, on_progress=on_progress)
     except urllib.error.HTTPError as error:
         raise UserError(f"{weight.address} answers {error.code} {error.reason}; {_advice(weight)}") from error
     except urllib.error.URLError as error:
@@ -51,7 +70,6 @@ def pull(weight: Weight, folder: Path, on_progress: Callable[[int, int], None] |
             f"if it stays so, {_advice(weight)}"
         ) from None
     os.replace(part, target)
-    return target
 
 
 def _advice(weight: Weight) -> str:
@@ -61,7 +79,7 @@ def _advice(weight: Weight) -> str:
     )
 
 
-def fetch(address: str, part: Path, on_progress: Callable[[int, int], None] | None = None) -> None:
+def fetch(address: str, part: Path, *, on_progress: Callable[[int, int], None] | None = None) -> None:
     """Bring all bytes of `address` into `part`, going on from those that it has.
 
     Raises urllib's errors where no connection is to be had, ConnectionError where it breaks again and again.
@@ -71,7 +89,7 @@ def fetch(address: str, part: Path, on_progress: Callable[[int, int], None] | No
         before = part.stat().st_size if part.exists() else 0
         try:
             total = _fetch_once(address, part, on_progress)
-        except (http.client.HTTPException, ConnectionError, TimeoutError):
+        except (http.client.HTTPException, ConnectionError):
             total = -1
         now = part.stat().st_size if part.exists() else 0
         if now == total:
@@ -85,7 +103,8 @@ def _fetch_once(address: str, part: Path, on_progress: Callable[[int, int], None
     have = part.stat().st_size if part.exists() else 0
     headers = {"User-Agent": "sanerf"} | ({"Range": f"bytes={have}-"} if have else {})
     try:
-        response = urllib.request.urlopen(urllib.request.Request(address, headers=headers), timeout=_SECONDS)
+        with _breaks_named():
+            response = urllib.request.urlopen(urllib.request.Request(address, headers=headers), timeout=_SECONDS)
     except urllib.error.HTTPError as error:
         if error.code != 416 or not have:
             raise
@@ -101,12 +120,28 @@ def _fetch_once(address: str, part: Path, on_progress: Callable[[int, int], None
         total = start + int(length) if length is not None else -1
         with open(part, "ab" if goes_on else "wb") as file:
             done = start
-            while block := response.read(_BLOCK):
+            while block := _read(response):
                 file.write(block)
                 done += len(block)
                 if on_progress is not None:
                     on_progress(done, max(total, done))
     return total if total >= 0 else done
+
+
+def _read(response: http.client.HTTPResponse) -> bytes:
+    with _breaks_named():
+        return response.read(_BLOCK)
+
+
+@contextmanager
+def _breaks_named() -> Iterator[None]:
+    """Raise ConnectionError where a connection breaks, by TLS or time too; for what does not use the disk."""
+    try:
+        yield
+    except urllib.error.URLError:
+        raise
+    except OSError as error:
+        raise ConnectionError(on_one_line(error)) from error
 
 
 def _begin(content_range: str | None) -> int:

@@ -36,5 +36,7 @@ def load_segmenter(spec: str, device: torch.device) -> Segmenter:
 
         return load_sam2(source, device)
     if kind == "masks" and colon:
-        raise UserError(f"{spec!r} gives masks and no segmenter, which this needs; use mini, sam:PATH or sam-hq:PATH")
+        raise UserError(
+            f"{spec!r} gives masks and no segmenter, which this needs; use mini, sam:PATH, sam-hq:PATH or sam2:PATH"
+        )
     raise UserError(f"unknown segmenter {spec!r}; expected mini, sam:PATH, sam-hq:PATH, sam2:PATH or masks:DIR")

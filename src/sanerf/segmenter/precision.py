@@ -27,7 +27,9 @@ def encoder_dtype(precision: Precision, device: torch.device) -> torch.dtype:
     return _DTYPES[precision]
 
 
-def encode_maps(encode: Callable[[], dict[str, Tensor]], device: torch.device, dtype: torch.dtype) -> dict[str, Tensor]:
+def encode_maps(
+    encode: Callable[[], dict[str, Tensor]], *, device: torch.device, dtype: torch.dtype
+) -> dict[str, Tensor]:
     """The maps that `encode` gives, counted in `dtype` and handed on as float32."""
     if dtype != torch.float32:
         with torch.autocast(device.type, dtype):

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from sanerf.errors import MissingExtraError, UserError
-from sanerf.segmenter.checkpoint import CHECKPOINT_ENDINGS, load_checkpoint
+from sanerf.segmenter.checkpoint import CHECKPOINT_ENDINGS, load_authors_checkpoint
 from sanerf.segmenter.preprocess import MASK_STRIDE
 
 _FINGERPRINT_VERSION = "sanerf-sam-1"
@@ -38,7 +38,7 @@ def load_pretrained(model_class: str, source: str, device: torch.device) -> Any:
         raise UserError(f"transformers cannot import {model_class} here: {_first_line(error)}") from error
     file = Path(source).expanduser()
     if file.is_file():
-        return load_checkpoint(file, model_class).eval().requires_grad_(False).to(device)
+        return load_authors_checkpoint(file, model_class).eval().requires_grad_(False).to(device)
     folder = _local_folder(source, cls.config_class.model_type)
     is_folder = folder is not None
     try:

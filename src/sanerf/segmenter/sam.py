@@ -22,7 +22,7 @@ DecodeCall = Callable[[dict[str, Tensor]], tuple[Tensor, Tensor]]
 """Model inputs of some prompts to their mask logits (prompts, hypotheses, small, small) and IoUs."""
 
 
-def load_sam(source: str, device: torch.device, precision: Precision = "auto") -> "SamSegmenter":
+def load_sam(source: str, device: torch.device, *, precision: Precision = "auto") -> "SamSegmenter":
     """SAM from a folder, a checkpoint of its authors or a hub name; UserError where that fails."""
     return SamSegmenter(load_pretrained("SamModel", source, device), encoder_dtype(precision, device))
 
@@ -49,7 +49,9 @@ class SamSegmenter:
         """Features of one sRGB picture, on the model's device."""
         pixels = sam_pixel_values(image, self._side).to(self._model.device)
         maps = encode_maps(
-            lambda: {"image_embeddings": self._model.get_image_embeddings(pixels)[0]}, pixels.device, self._dtype
+            lambda: {"image_embeddings": self._model.get_image_embeddings(pixels)[0]},
+            device=pixels.device,
+            dtype=self._dtype,
         )
         return ImageFeatures(maps, image.shape[0], image.shape[1])
 
@@ -62,11 +64,11 @@ class SamSegmenter:
             return out.pred_masks[0], out.iou_scores[0]
 
         frame = Frame(features.height, features.width, self._side)
-        return decode_in_groups(call, prompts, frame, self._model.device)
+        return decode_in_groups(call, prompts, frame=frame, device=self._model.device)
 
 
 def decode_in_groups(
-    call: DecodeCall, prompts: Sequence[ViewPrompts], frame: Frame, device: torch.device
+    call: DecodeCall, prompts: Sequence[ViewPrompts], *, frame: Frame, device: torch.device
 ) -> list[MaskHypotheses]:
     """Decode prompts of one picture, those of one kind together, and return the answers in order.
 

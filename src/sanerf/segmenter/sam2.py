@@ -24,7 +24,7 @@ _MAPS = ("stride_4", "stride_8", "image_embeddings")
 """In the order that transformers gives and takes them."""
 
 
-def load_sam2(source: str, device: torch.device, precision: Precision = "auto") -> "Sam2Segmenter":
+def load_sam2(source: str, device: torch.device, *, precision: Precision = "auto") -> "Sam2Segmenter":
     """SAM 2 from a folder, a checkpoint of its authors or a hub name; UserError where that fails."""
     return Sam2Segmenter(load_pretrained("Sam2Model", source, device), encoder_dtype(precision, device))
 
@@ -55,7 +55,7 @@ class Sam2Segmenter:
             levels = self._model.get_image_embeddings(pixels)
             return {name: level[0].contiguous() for name, level in zip(_MAPS, levels, strict=True)}
 
-        maps = encode_maps(encode, pixels.device, self._dtype)
+        maps = encode_maps(encode, device=pixels.device, dtype=self._dtype)
         return ImageFeatures(maps, image.shape[0], image.shape[1])
 
     def decode(self, features: ImageFeatures, prompts: Sequence[ViewPrompts]) -> list[MaskHypotheses]:
@@ -75,4 +75,4 @@ class Sam2Segmenter:
             return out.pred_masks[0], out.iou_scores[0]
 
         frame = Frame(features.height, features.width, self._side, stretched=True)
-        return decode_in_groups(call, prompts, frame, self._model.device)
+        return decode_in_groups(call, prompts, frame=frame, device=self._model.device)

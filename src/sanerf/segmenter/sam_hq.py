@@ -23,7 +23,7 @@ from sanerf.segmenter.sam import decode_in_groups
 from sanerf.shapes import UInt8
 
 
-def load_sam_hq(source: str, device: torch.device, precision: Precision = "auto") -> "SamHqSegmenter":
+def load_sam_hq(source: str, device: torch.device, *, precision: Precision = "auto") -> "SamHqSegmenter":
     """SAM-HQ from a folder, a checkpoint of its authors or a hub name; UserError where that fails."""
     return SamHqSegmenter(load_pretrained("SamHQModel", source, device), encoder_dtype(precision, device))
 
@@ -56,7 +56,7 @@ class SamHqSegmenter:
             embeddings, intermediate = self._model.get_image_embeddings(pixels)
             return {"image_embeddings": embeddings[0], "vit_features": intermediate[0][0]}
 
-        maps = encode_maps(encode, pixels.device, self._dtype)
+        maps = encode_maps(encode, device=pixels.device, dtype=self._dtype)
         return ImageFeatures(maps, image.shape[0], image.shape[1])
 
     def decode(self, features: ImageFeatures, prompts: Sequence[ViewPrompts]) -> list[MaskHypotheses]:
@@ -81,7 +81,7 @@ class SamHqSegmenter:
 
         with self._decoding, attended_upscaling(self._model.mask_decoder):
             frame = Frame(features.height, features.width, self._side)
-            return decode_in_groups(call, prompts, frame, self._model.device)
+            return decode_in_groups(call, prompts, frame=frame, device=self._model.device)
 
 
 @contextmanager

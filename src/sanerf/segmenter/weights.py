@@ -15,14 +15,17 @@ from pathlib import Path
 
 from sanerf.errors import UserError
 from sanerf.files import write_json
+from sanerf.locks import file_lock
 
 _FORMAT = "sanerf-weights-1"
 _META = "https://dl.fbaipublicfiles.com"
 _HQ = "https://huggingface.co/lkeab/hq-sam/resolve/main"
 _BLOCK = 2**20
+_PATIENCE = 10.0
+"""Seconds; another command that adds a file holds the list for some milliseconds."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Weight:
     """One checkpoint file of the authors."""
 
@@ -39,64 +42,64 @@ class Weight:
 
 _LIST = (
     Weight(
-        "sam:vit_b",
-        f"{_META}/segment_anything/sam_vit_b_01ec64.pth",
-        375,
-        "ec2df62732614e57411cdcf32a23ffdf28910380d03139ee0f4fcbe91eb8c912",
+        name="sam:vit_b",
+        address=f"{_META}/segment_anything/sam_vit_b_01ec64.pth",
+        megabytes=375,
+        sha256="ec2df62732614e57411cdcf32a23ffdf28910380d03139ee0f4fcbe91eb8c912",
     ),
     Weight(
-        "sam:vit_l",
-        f"{_META}/segment_anything/sam_vit_l_0b3195.pth",
-        1250,
-        "3adcc4315b642a4d2101128f611684e8734c41232a17c648ed1693702a49a622",
+        name="sam:vit_l",
+        address=f"{_META}/segment_anything/sam_vit_l_0b3195.pth",
+        megabytes=1250,
+        sha256="3adcc4315b642a4d2101128f611684e8734c41232a17c648ed1693702a49a622",
     ),
     Weight(
-        "sam:vit_h",
-        f"{_META}/segment_anything/sam_vit_h_4b8939.pth",
-        2565,
-        "a7bf3b02f3ebf1267aba913ff637d9a2d5c33d3173bb679e46d9f338c26f262e",
+        name="sam:vit_h",
+        address=f"{_META}/segment_anything/sam_vit_h_4b8939.pth",
+        megabytes=2565,
+        sha256="a7bf3b02f3ebf1267aba913ff637d9a2d5c33d3173bb679e46d9f338c26f262e",
     ),
     Weight(
-        "sam-hq:vit_b",
-        f"{_HQ}/sam_hq_vit_b.pth",
-        379,
-        "14a9d662cd6f5a9c2dba6d40ab0058d88d287e4a18fd6fdc6ad5fb1a3fdeaa57",
+        name="sam-hq:vit_b",
+        address=f"{_HQ}/sam_hq_vit_b.pth",
+        megabytes=379,
+        sha256="14a9d662cd6f5a9c2dba6d40ab0058d88d287e4a18fd6fdc6ad5fb1a3fdeaa57",
     ),
     Weight(
-        "sam-hq:vit_l",
-        f"{_HQ}/sam_hq_vit_l.pth",
-        1255,
-        "e1a6c385d62bf005ded91a54d5ec55c985cfc4103ef89c08d90f39f04934c343",
+        name="sam-hq:vit_l",
+        address=f"{_HQ}/sam_hq_vit_l.pth",
+        megabytes=1255,
+        sha256="e1a6c385d62bf005ded91a54d5ec55c985cfc4103ef89c08d90f39f04934c343",
     ),
     Weight(
-        "sam-hq:vit_h",
-        f"{_HQ}/sam_hq_vit_h.pth",
-        2571,
-        "a7ac14a085326d9fa6199c8c698c4f0e7280afdbb974d2c4660ec60877b45e35",
+        name="sam-hq:vit_h",
+        address=f"{_HQ}/sam_hq_vit_h.pth",
+        megabytes=2571,
+        sha256="a7ac14a085326d9fa6199c8c698c4f0e7280afdbb974d2c4660ec60877b45e35",
     ),
     Weight(
-        "sam2:tiny",
-        f"{_META}/segment_anything_2/092824/sam2.1_hiera_tiny.pt",
-        156,
-        "7402e0d864fa82708a20fbd15bc84245c2f26dff0eb43a4b5b93452deb34be69",
+        name="sam2:tiny",
+        address=f"{_META}/segment_anything_2/092824/sam2.1_hiera_tiny.pt",
+        megabytes=156,
+        sha256="7402e0d864fa82708a20fbd15bc84245c2f26dff0eb43a4b5b93452deb34be69",
     ),
     Weight(
-        "sam2:small",
-        f"{_META}/segment_anything_2/092824/sam2.1_hiera_small.pt",
-        184,
-        "6d1aa6f30de5c92224f8172114de081d104bbd23dd9dc5c58996f0cad5dc4d38",
+        name="sam2:small",
+        address=f"{_META}/segment_anything_2/092824/sam2.1_hiera_small.pt",
+        megabytes=184,
+        sha256="6d1aa6f30de5c92224f8172114de081d104bbd23dd9dc5c58996f0cad5dc4d38",
     ),
     Weight(
-        "sam2:base_plus",
-        f"{_META}/segment_anything_2/092824/sam2.1_hiera_base_plus.pt",
-        324,
-        "a2345aede8715ab1d5d31b4a509fb160c5a4af1970f199d9054ccfb746c004c5",
+        name="sam2:base_plus",
+        address=f"{_META}/segment_anything_2/092824/sam2.1_hiera_base_plus.pt",
+        megabytes=324,
+        sha256="a2345aede8715ab1d5d31b4a509fb160c5a4af1970f199d9054ccfb746c004c5",
     ),
     Weight(
-        "sam2:large",
-        f"{_META}/segment_anything_2/092824/sam2.1_hiera_large.pt",
-        898,
-        "2647878d5dfa5098f2f8649825738a9345572bae2d4350a2468587ece47dd318",
+        name="sam2:large",
+        address=f"{_META}/segment_anything_2/092824/sam2.1_hiera_large.pt",
+        megabytes=898,
+        sha256="2647878d5dfa5098f2f8649825738a9345572bae2d4350a2468587ece47dd318",
     ),
 )
 WEIGHTS = {weight.name: weight for weight in _LIST}
@@ -133,14 +136,16 @@ def locate(weight: Weight) -> Path | None:
     return next((file for file in files if file.is_file()), pointed[0] if pointed else None)
 
 
-def remember(weight: Weight, file: Path, on_progress: Callable[[int, int], None] | None = None) -> None:
+def remember(weight: Weight, file: Path, *, on_progress: Callable[[int, int], None] | None = None) -> None:
     """Point a weight at a file of this machine. UserError where that is not the authors' file."""
     file = file.expanduser().absolute()
-    check(weight, file, on_progress)
-    write_json(_list_path(), {"format": _FORMAT, "files": _pointed() | {weight.name: str(file)}})
+    check(weight, file, on_progress=on_progress)
+    path = _list_path()
+    with file_lock(path.with_name(f".{path.name}.lock"), f"writing {path}; try again", patience=_PATIENCE):
+        write_json(path, {"format": _FORMAT, "files": _pointed() | {weight.name: str(file)}})
 
 
-def check(weight: Weight, file: Path, on_progress: Callable[[int, int], None] | None = None) -> None:
+def check(weight: Weight, file: Path, *, on_progress: Callable[[int, int], None] | None = None) -> None:
     """Compare a file's SHA-256 with the authors'; `on_progress` is told bytes done and all. UserError if it differs."""
     if not file.is_file():
         raise UserError(f"there is no file {file}, where {weight.name} should be")
