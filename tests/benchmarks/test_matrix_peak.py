@@ -23,7 +23,7 @@ CPU = torch.device("cpu")
 
 def test_the_multiply_adds_of_the_default_heads_are_those_of_their_layers():
     field = RadianceField(RadianceConfig(entries_log2=4), kernels_for("torch", CPU), torch.Generator())
-    assert multiply_adds(field.density_head) == 24 * 32 + 32 * 16
+    assert multiply_adds(field.density_head) == 40 * 32 + 32 * 16
     assert multiply_adds(field.colour_head) == 31 * 32 + 32 * 32 + 32 * 3
 
 
