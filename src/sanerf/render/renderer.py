@@ -1,5 +1,6 @@
 """Volume rendering of the radiance field (Eq. 1, 5) and of any per-sample values on its weights (Eq. 2, 7)."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -10,6 +11,9 @@ from sanerf.geometry.cameras import Rays
 from sanerf.kernels.backend import Kernels
 from sanerf.kernels.reference import SamplingPlan
 from sanerf.shapes import Float, Int64
+
+LEAST_LIGHT = 1e-3
+"""The share of a ray's light behind which the first look does not ask a trained field any more."""
 
 
 @dataclass(frozen=True)
@@ -77,11 +81,15 @@ def sample_rays(
 ) -> RaySamples:
     """Place samples in two looks, evaluate the density there and weigh them.
 
-    Jittered with `generator`, at rest without.
+    Jittered with `generator`, at rest without. Where no gradients are asked for, the first look ends where it is dark.
     """
+    looking_is_all = not torch.is_grad_enabled()
     edges = kernels.place_samples(rays.origins, rays.directions, _jitter(rays, generator), density_grid, plan)
     with torch.no_grad():
-        p_world, density, _ = _density_between(field, edges, rays, plan)
+        if looking_is_all:
+            p_world, density = _density_until_dark(field, edges, rays, plan)
+        else:
+            p_world, density, _ = _density_between(field, edges, rays, plan)
         first = FirstLook(edges, p_world, density)
         weights = kernels.composite_weights(density, edges.diff(dim=-1))
         edges = kernels.resample(edges, weights, _jitter(rays, generator), plan)
@@ -107,7 +115,20 @@ def _density_between(
     if not plan.unbounded:
         # A bounded scene is all inside the unit cube; outside there is nothing to learn.
         density = torch.where((p_world.abs() <= 1).all(-1), density, 0.0)
-    return p_world, density, geometry.reshape(*middles.shape, -1)
+    return p_world, density, geometry.reshape(*middles.shape, geometry.shape[-1])
+
+
+def _density_until_dark(
+    field: Field, edges: Float[Tensor, "rays edges"], rays: Rays, plan: SamplingPlan
+) -> tuple[Float[Tensor, "rays samples 3"], Float[Tensor, "rays samples"]]:
+    """The same half by half, the farther only for rays that see so far, zero for others: a sixth of a view's time."""
+    half = edges.shape[1] // 2
+    p_near, near, _ = _density_between(field, edges[:, : half + 1], rays, plan)
+    seeing = ((near * edges[:, : half + 1].diff(dim=-1)).sum(-1) < -math.log(LEAST_LIGHT)).nonzero()[:, 0]
+    p_far = near.new_zeros(len(rays), edges.shape[1] - 1 - half, 3)
+    far = near.new_zeros(p_far.shape[:2])
+    p_far[seeing], far[seeing], _ = _density_between(field, edges[seeing, half:], rays[seeing], plan)
+    return torch.cat([p_near, p_far], dim=1), torch.cat([near, far], dim=1)
 
 
 def accumulate(
