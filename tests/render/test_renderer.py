@@ -8,6 +8,7 @@ import torch
 from analytic_scene import (
     BIN,
     BLUE,
+    OPAQUE,
     PLAN,
     RED,
     AnalyticField,
@@ -20,6 +21,7 @@ from analytic_scene import (
 from sanerf.geometry.cameras import Rays, image_rays
 from sanerf.kernels.reference import SamplingPlan, composite_weights
 from sanerf.render.renderer import (
+    LEAST_LIGHT,
     RaySamples,
     accumulate,
     composite_colour,
@@ -119,6 +121,29 @@ def test_samples_are_at_rest_without_a_generator_and_repeat_with_its_seed():
     assert torch.equal(jittered[0], jittered[1])
     assert not torch.equal(jittered[0], jittered[2])
     torch.testing.assert_close(at_rest.distances, (at_rest.edges[:, 1:] + at_rest.edges[:, :-1]) / 2)
+
+
+def test_the_first_look_of_rendering_ends_where_it_is_dark():
+    """What shows is the same to the light that is left there; what lies in the farther half behind a wall is not asked."""
+    asked: list[torch.Tensor] = []
+
+    def walls(p_world: torch.Tensor) -> torch.Tensor:
+        asked.append(p_world)
+        return OPAQUE * ((p_world[:, 2] + 0.8).abs() < 0.1).float()
+
+    renderer = renderer_of(walls)
+    # Rays along z meet the wall; those along x, beside it, see all the way.
+    origins = torch.tensor([[0.0, 0.0, -0.95], [-0.9, 0.1, 0.3]])
+    rays = Rays(origins, torch.tensor([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]), torch.ones(2))
+    asked.clear()
+    dark = renderer.samples(rays)
+    in_rendering = sum(len(points) for points in asked)
+    asked.clear()
+    whole = sample_rays(renderer.field, renderer.density_grid, rays, PLAN, numba_kernels)
+    torch.testing.assert_close(dark.weights, whole.weights, rtol=0, atol=LEAST_LIGHT)
+    assert dark.first is not None and not dark.first.density[0, PLAN.samples // 2 :].any()
+    # Of two rays with 96 samples in either look, half a ray's are left out.
+    assert (in_rendering, sum(len(points) for points in asked)) == (4 * 96 - 48, 4 * 96)
 
 
 def test_accumulate_is_the_loop():

@@ -65,6 +65,7 @@ class Train(CommonOptions):
             def on_step(step: int, steps: int, psnr: float, seconds: float) -> None:
                 progress("train", step, steps, f"PSNR {psnr:.1f} dB, {seconds:.0f} s")
 
+            progress("train", 0, config.training.steps or 1, "the first time, this compiles the kernels")
             run = train_run(
                 scene, config, self.out, kernels=kernels, minutes=self.minutes, on_step=on_step, ranks=ranks
             )

@@ -27,8 +27,10 @@ class Weights(CommonOptions):
     def run(self) -> None:
         if self.weight is None and self.action in ("pull", "add"):
             raise UserError(f"which weight? Say `sanerf weights {self.action} NAME`; `sanerf weights list` names them")
-        if (self.file is None) == (self.action == "add"):
-            raise UserError("`sanerf weights add NAME FILE` takes a file, the other actions take none")
+        if self.action == "add" and self.file is None:
+            raise UserError(f"which file? Say `sanerf weights add {self.weight} FILE`")
+        if self.action != "add" and self.file is not None:
+            raise UserError(f"`sanerf weights {self.action}` takes no file, but was given {self.file}")
         if self.action == "list":
             self._list()
             return

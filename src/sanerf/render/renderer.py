@@ -83,13 +83,13 @@ def sample_rays(
 
     Jittered with `generator`, at rest without. Where no gradients are asked for, the first look ends where it is dark.
     """
-    looking_is_all = not torch.is_grad_enabled()
+    learning = torch.is_grad_enabled()
     edges = kernels.place_samples(rays.origins, rays.directions, _jitter(rays, generator), density_grid, plan)
     with torch.no_grad():
-        if looking_is_all:
-            p_world, density = _density_until_dark(field, edges, rays, plan)
-        else:
+        if learning:
             p_world, density, _ = _density_between(field, edges, rays, plan)
+        else:
+            p_world, density = _density_until_dark(field, edges, rays, plan)
         first = FirstLook(edges, p_world, density)
         weights = kernels.composite_weights(density, edges.diff(dim=-1))
         edges = kernels.resample(edges, weights, _jitter(rays, generator), plan)
