@@ -71,7 +71,7 @@ def print_result(options: CommonOptions, result: dict[str, Any], lines: list[str
 
 
 class ProgressBars:
-    """One bar an activity, drawn by rich on a terminal; elsewhere a line every five seconds and one at each end. Of
+    """One bar an activity, drawn by rich on a terminal; elsewhere a line every five seconds and at the two ends. Of
     several processes those of the first."""
 
     def __init__(self):
@@ -96,7 +96,7 @@ class ProgressBars:
     def __call__(self, activity: str, done: int, total: int, note: str = "") -> None:
         if self._plain:
             now = time.monotonic()
-            if done == total or now - self._said.setdefault(activity, now) > 5:
+            if done in (0, total) or now - self._said.setdefault(activity, now) > 5:
                 self._said[activity] = now
                 say(f"{activity} {done}/{total} {note}".rstrip())
             return
