@@ -186,6 +186,12 @@ def test_a_checkpoint_of_another_configuration_is_refused_and_changes_nothing(ch
     assert all(torch.equal(value, before[name]) for name, value in state.field.state_dict().items())
 
 
+def test_a_run_folder_that_is_gone_is_not_made_again_for_a_checkpoint(tmp_path):
+    with pytest.raises(UserError, match="is gone"):
+        save_checkpoint(tmp_path / "gone" / "checkpoint.safetensors", fresh())
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_checkpoint_of_another_version_or_a_broken_one_is_refused(checkpoint):
     with safe_open(checkpoint, framework="pt") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - safe_open has no iterator

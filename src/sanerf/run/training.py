@@ -232,10 +232,15 @@ def _interrupt_held_back() -> Iterator[Callable[[], bool]]:
 
 
 def save_checkpoint(path: Path, state: TrainingState) -> None:
-    """Write everything that training needs to go on, whole or not at all. All processes call it, the first writes."""
+    """Write everything that training needs to go on, whole or not at all. All processes call it, the first writes.
+
+    UserError where the folder is gone: made anew, it would hold a checkpoint of no run.
+    """
     generators = state.ranks.gather(state.generator.get_state()[None])
     if not state.ranks.first:
         return
+    if not path.parent.is_dir():
+        raise UserError(f"the run folder {path.parent} is gone; what was trained in it is lost")
     tensors = {f"field.{name}": value for name, value in state.field.state_dict().items()}
     tensors["exposure"] = state.exposure.log_gain.detach()
     for index, entries in state.optimizer.state_dict()["state"].items():
