@@ -124,7 +124,7 @@ def test_samples_are_at_rest_without_a_generator_and_repeat_with_its_seed():
 
 
 def test_the_first_look_of_rendering_ends_where_it_is_dark():
-    """What shows is the same to the light that is left there; what lies in the farther half behind a wall is not asked."""
+    """What shows is the same to the light that is left; what lies in the farther half behind a wall is not asked."""
     asked: list[torch.Tensor] = []
 
     def walls(p_world: torch.Tensor) -> torch.Tensor:

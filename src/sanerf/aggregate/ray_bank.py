@@ -5,14 +5,14 @@ compositing weight matters are kept, about four a ray, packed one after the othe
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from sanerf.aggregate.view_masks import ViewMask, ViewMasks
-from sanerf.geometry.cameras import Camera, Rays, camera_rays
+from sanerf.geometry.cameras import Camera, camera_rays
 from sanerf.progress import OnPart
 from sanerf.render.images import CHUNK, Renderer
 from sanerf.render.renderer import KeptSamples, keep_samples
@@ -122,7 +122,7 @@ def build_ray_bank(
         rays = camera_rays(camera, lattices[view].xy())
         for start in range(0, len(rays), CHUNK):
             part = rays[start : start + CHUNK]
-            samples = renderer.samples(Rays(*(getattr(part, f.name).to(device) for f in fields(Rays))))
+            samples = renderer.samples(part.to(device))
             kept = keep_samples(samples, weight_threshold)
             p_world.append(kept.p_world)
             weights.append(kept.weights)

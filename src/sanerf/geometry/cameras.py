@@ -67,6 +67,10 @@ class Rays:
     def __getitem__(self, index: slice | Tensor) -> "Rays":
         return Rays(self.origins[index], self.directions[index], self.z_per_distance[index])
 
+    def to(self, device: torch.device) -> "Rays":
+        """The same rays on a device."""
+        return Rays(self.origins.to(device), self.directions.to(device), self.z_per_distance.to(device))
+
     def at(self, distances: Float[Tensor, "rays"]) -> Float[Tensor, "rays 3"]:
         """A point of each ray, in the world."""
         return self.origins + distances[:, None] * self.directions

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from sanerf.data.scene import Scene
 from sanerf.errors import UserError
-from sanerf.geometry.cameras import Camera, Rays, camera_rays, inside_image, project
+from sanerf.geometry.cameras import Camera, camera_rays, inside_image, project
 from sanerf.prompts.file import ObjectPrompts
 from sanerf.prompts.project import LEAST_ACCUMULATION, lift_points, project_prompts
 from sanerf.render.images import Renderer
@@ -48,8 +48,7 @@ def sparse_depth(
     pixels = pixels[inside]
     if len(pixels):
         rays = camera_rays(camera, pixels.float() + 0.5)
-        device = renderer.density_grid.device
-        samples = renderer.samples(Rays(rays.origins.to(device), rays.directions.to(device), rays.z_per_distance))
+        samples = renderer.samples(rays.to(renderer.density_grid.device))
         depth_z[pixels[:, 1], pixels[:, 0]] = median_distance(samples).cpu() * rays.z_per_distance
         accumulation[pixels[:, 1], pixels[:, 0]] = samples.weights.sum(-1).cpu()
     return depth_z, accumulation

@@ -59,8 +59,7 @@ def render_image(
     values: list[Tensor] = []
     with torch.no_grad():
         for start in range(0, len(rays), CHUNK):
-            part = rays[start : start + CHUNK]
-            part = Rays(part.origins.to(device), part.directions.to(device), part.z_per_distance.to(device))
+            part = rays[start : start + CHUNK].to(device)
             samples = renderer.samples(part)
             outputs.append(render_output(renderer.field, samples, part.directions))
             if head is not None:
