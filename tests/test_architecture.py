@@ -6,7 +6,14 @@ from pathlib import Path
 SOURCE = Path(__file__).parents[1] / "src" / "sanerf"
 
 # Modules at the top that everyone may import; of sanerf they import only what stands here.
-FOUNDATION = {"shapes": set(), "errors": set(), "progress": set(), "files": {"shapes", "errors"}, "locks": {"errors"}}
+FOUNDATION = {
+    "shapes": set(),
+    "errors": set(),
+    "progress": set(),
+    "torchrun": set(),
+    "files": {"shapes", "errors"},
+    "locks": {"errors"},
+}
 ALLOWED = {
     "geometry": set(),
     "data": {"geometry"},

@@ -41,7 +41,7 @@ def test_a_command_that_begins_anew_does_not_promise_to_go_on(command, segmented
     def interrupted(*_, **__):
         signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(f"sanerf.cli.{command}.open_trained", interrupted)
+    monkeypatch.setattr("sanerf.cli.opened.open_device", interrupted)
     options = {
         "export": ("--name", "ball", "--format", "points", "--out", tmp_path / "ball.ply"),
         "render": ("--out", tmp_path / "out"),

@@ -52,7 +52,7 @@ def test_arguments_are_checked_before_the_field_is_loaded(segmented, sanerf, tmp
     def loaded(*_, **__):
         raise AssertionError("the field is loaded")
 
-    monkeypatch.setattr("sanerf.cli.render.open_trained", loaded)
+    monkeypatch.setattr("sanerf.cli.render.load_trained", loaded)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "holiday.txt").touch()
     (tmp_path / "bad.json").write_text('{"w": 20}')

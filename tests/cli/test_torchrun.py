@@ -17,7 +17,7 @@ from command_stage import Stage
 from safetensors.torch import load_file
 from two_processes import CPU, INTERRUPTED_AFTER, SHORT, command_of_whole, fresh
 
-from sanerf.cli import torchrun as torchrun_module
+from sanerf import torchrun as torchrun_module
 from sanerf.cli.console import CommonOptions, ProgressBars
 from sanerf.cli.main import run_command
 from sanerf.data.load import load_scene

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import tyro
 
-from sanerf.cli.torchrun import is_first_process
 from sanerf.errors import UserError
+from sanerf.torchrun import is_first_process
 
 if TYPE_CHECKING:
     import torch

@@ -12,8 +12,8 @@ from contextlib import redirect_stderr, redirect_stdout
 # slowest of all beside others.) OpenMP reads this when torch is first imported, so it stands here.
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
-from sanerf.cli.torchrun import first_one_ends_us, is_first_process, process_count
 from sanerf.errors import ProcessLostError, UserError, is_out_of_memory
+from sanerf.torchrun import first_one_ends_us, is_first_process, process_count
 
 _OUT_OF_MEMORY = "out of memory; smaller pictures (a larger --downscale) need less"
 _INTERRUPTED = "interrupted; nothing is half written"

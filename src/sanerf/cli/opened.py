@@ -25,11 +25,17 @@ class OpenedRun:
 
 def open_trained(path: Path, options: CommonOptions, *, with_objects: bool = True) -> OpenedRun:
     """Open a trained run on the device of `--device`, with what was segmented in it. UserError where that cannot be."""
+    from sanerf.run.folder import open_run
+
+    return load_trained(open_run(path), options, with_objects=with_objects)
+
+
+def load_trained(run: "Run", options: CommonOptions, *, with_objects: bool = True) -> OpenedRun:
+    """The same of a run that is open."""
     from sanerf.kernels.backend import kernels_for
-    from sanerf.run.folder import load_renderer, open_run
+    from sanerf.run.folder import load_renderer
     from sanerf.run.segmentation import load_segmentations
 
-    run = open_run(path)
     device = open_device(options)
     kernels = kernels_for("auto", device)
     segmentations = load_segmentations(run, kernels, device) if with_objects else []

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from sanerf.cli.console import CommonOptions, peak_memory_gb, print_result, progress_bars
-from sanerf.cli.opened import open_trained
+from sanerf.cli.opened import load_trained
 from sanerf.errors import UserError
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Render(CommonOptions):
         run = open_run(self.run_folder)
         named = self._cameras(run)
         with progress_bars() as progress:
-            opened = open_trained(self.run_folder, self)
+            opened = load_trained(run, self)
             wanted = {name: find_object(opened.segmentations, name, run) for _, name in outputs if name}
             # Newest first, as `owners` wants them; each field is evaluated once for all its objects.
             segmentations = [s for s in opened.segmentations if s in wanted.values()]

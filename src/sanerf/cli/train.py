@@ -44,6 +44,8 @@ class Train(CommonOptions):
             raise UserError(f"--minutes should be more than 0, not {self.minutes}")
         if self.downscale < 1:
             raise UserError(f"--downscale should be at least 1, not {self.downscale}")
+        if not 0 <= self.blurred <= 1:
+            raise UserError(f"--blurred should be from 0 to 1, not {self.blurred}")
         from sanerf.kernels.backend import kernels_for
         from sanerf.run.config import RunConfig
         from sanerf.run.parallel import joined, own_device
@@ -51,10 +53,7 @@ class Train(CommonOptions):
 
         device = own_device(open_device(self))
         config = RunConfig(seed=self.seed, downscale=self.downscale)
-        if not 0 <= self.blurred <= 1:
-            raise UserError(f"--blurred should be from 0 to 1, not {self.blurred}")
-        on = self.transients == "on"
-        training = replace(config.training, blurred_weight=self.blurred, transients=on)
+        training = replace(config.training, blurred_weight=self.blurred, transients=self.transients == "on")
         if self.steps is not None or self.minutes is not None:
             training = replace(training, steps=self.steps)
         config = replace(config, training=training)

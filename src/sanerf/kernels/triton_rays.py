@@ -18,7 +18,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from sanerf.geometry.contraction import distance_from_spacing, finite_far, spacing_from_distance
+from sanerf.geometry.contraction import distance_from_spacing
 from sanerf.kernels.reference import SamplingPlan
 from sanerf.shapes import Float
 
@@ -67,12 +67,22 @@ def _optical(origins, directions, grid, coarse, ray, of_ray, interval, bins, sid
 
 @triton.jit
 @no_type_check
-def _distance(fraction, near, far, low, high, unbounded: tl.constexpr):
+def _spacing(distance, unbounded: tl.constexpr):
+    """`contraction.spacing`."""
     if not unbounded:
-        return near + fraction * (far - near)
+        return distance
     else:
-        s = low + fraction * (high - low)
-        return tl.where(s < 0.5, 2 * s, 1 / (2 * tl.maximum(1 - s, 1e-6)))
+        return tl.where(distance < 1, distance / 2, 1 - 0.5 / tl.maximum(distance, 1e-6))
+
+
+@triton.jit
+@no_type_check
+def _unspace(spaced, unbounded: tl.constexpr):
+    """`contraction.unspace`."""
+    if not unbounded:
+        return spaced
+    else:
+        return tl.where(spaced < 0.5, 2 * spaced, 1 / (2 * tl.maximum(1 - spaced, 1e-6)))
 
 
 @triton.jit
@@ -99,6 +109,21 @@ def _quantile(cdf, used, target, bins):
 
 @triton.jit
 @no_type_check
+def _store_edges(edge, cdf, used, jitter, out, ray, of_ray, bins, parts: tl.constexpr, unbounded: tl.constexpr):
+    """The edges that divide each ray's mass evenly; see `reference._edges_by_mass`. `edge` points at each ray's own."""
+    new = out + ray * (parts + 1)
+    tl.store(new, tl.load(edge, mask=of_ray), mask=of_ray)
+    tl.store(new + parts, tl.load(edge + bins, mask=of_ray), mask=of_ray)
+    shift = tl.load(jitter + ray, mask=of_ray, other=0.5) - 0.5
+    for k in range(1, parts):
+        index, inside = _quantile(cdf, used, (k + shift) / parts, bins)
+        low = _spacing(tl.load(edge + index, mask=of_ray, other=0.0), unbounded)
+        high = _spacing(tl.load(edge + index + 1, mask=of_ray, other=0.0), unbounded)
+        tl.store(new + k, _unspace(low + inside * (high - low), unbounded), mask=of_ray)
+
+
+@triton.jit
+@no_type_check
 def _place(
     origins,
     directions,
@@ -108,10 +133,6 @@ def _place(
     out,
     rays,
     side,
-    near,
-    far,
-    low,
-    high,
     cap,
     uniform,
     bins: tl.constexpr,
@@ -136,13 +157,8 @@ def _place(
     right = tl.exp(-through) * (1 - tl.exp(-after))
     widened = tl.where(used, tl.maximum(tl.maximum(left, right), weight), 0.0)
     cdf = _cumulated(widened, used, uniform, bins)
-    tl.store(out + ray * (samples + 1), tl.load(coarse), mask=of_ray)
-    tl.store(out + ray * (samples + 1) + samples, tl.load(coarse + bins), mask=of_ray)
-    shift = tl.load(jitter + ray, mask=of_ray, other=0.5) - 0.5
-    for k in range(1, samples):
-        index, inside = _quantile(cdf, used, (k + shift) / samples, bins)
-        distance = _distance((index + inside) / bins, near, far, low, high, unbounded)
-        tl.store(out + ray * (samples + 1) + k, distance, mask=of_ray)
+    # The same coarse intervals for all rays.
+    _store_edges(coarse + 0 * ray, cdf, used, jitter, out, ray, of_ray, bins, samples, unbounded)
 
 
 @cache
@@ -160,7 +176,6 @@ def place_samples(
     plan: SamplingPlan,
 ) -> Float[Tensor, "rays edges"]:
     """See `reference.place_samples`."""
-    far = finite_far(plan.far)
     out = origins.new_empty(origins.shape[0], plan.samples + 1)
     if len(origins):
         _place[(triton.cdiv(origins.shape[0], _RAYS),)](
@@ -172,10 +187,6 @@ def place_samples(
             out,
             origins.shape[0],
             density_grid.shape[0],
-            float(plan.near),
-            float(far),
-            spacing_from_distance(plan.near),
-            spacing_from_distance(far),
             -math.log(max(1 - plan.opacity_cap, 1e-30)),
             float(plan.uniform),
             plan.bins,
@@ -187,16 +198,6 @@ def place_samples(
             enable_fp_fusion=False,
         )
     return out
-
-
-@triton.jit
-@no_type_check
-def _spacing(distance, unbounded: tl.constexpr):
-    """`contraction.spacing`."""
-    if not unbounded:
-        return distance
-    else:
-        return tl.where(distance < 1, distance / 2, 1 - 0.5 / tl.maximum(distance, 1e-6))
 
 
 @triton.jit
@@ -222,15 +223,7 @@ def _resample(
     right = tl.load(at + 1, mask=used & (b < bins - 1), other=0.0)
     widened = tl.maximum(tl.maximum(left, right), tl.load(at, mask=used, other=0.0))
     cdf = _cumulated(widened, used, uniform, bins)
-    edge, refined = edges + ray * (bins + 1), out + ray * (parts + 1)
-    tl.store(refined, tl.load(edge, mask=of_ray), mask=of_ray)
-    tl.store(refined + parts, tl.load(edge + bins, mask=of_ray), mask=of_ray)
-    shift = tl.load(jitter + ray, mask=of_ray, other=0.5) - 0.5
-    for k in range(1, parts):
-        index, inside = _quantile(cdf, used, (k + shift) / parts, bins)
-        low = _spacing(tl.load(edge + index, mask=of_ray, other=0.0), unbounded)
-        high = _spacing(tl.load(edge + index + 1, mask=of_ray, other=0.0), unbounded)
-        tl.store(refined + k, _distance(inside, low, high, low, high, unbounded), mask=of_ray)
+    _store_edges(edges + ray * (bins + 1), cdf, used, jitter, out, ray, of_ray, bins, parts, unbounded)
 
 
 def resample(

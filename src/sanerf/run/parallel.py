@@ -16,6 +16,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from sanerf.errors import ProcessLostError, UserError, is_out_of_memory, on_one_line
+from sanerf.torchrun import process_count
 
 _WORTH_ITS_OWN_CALL = 1 << 16
 """Numbers in a gradient from which on copying it beside the others costs more than exchanging it by itself."""
@@ -104,7 +105,7 @@ def derived_seed(*numbers: int) -> int:
 
 def own_device(device: torch.device) -> torch.device:
     """The CUDA device that is this process's own; any other `device` as it is. UserError where there are too few."""
-    if device.type != "cuda" or _processes() == 1:
+    if device.type != "cuda" or process_count() == 1:
         return device
     here, devices = int(os.environ["LOCAL_WORLD_SIZE"]), torch.cuda.device_count()
     if here > devices:
@@ -128,7 +129,7 @@ def joined(device: torch.device) -> Iterator[Ranks]:
     if dist.is_initialized():
         yield Ranks(dist.get_rank(), dist.get_world_size())
         return
-    if _processes() == 1:
+    if process_count() == 1:
         yield ALONE
         return
     # Numba takes all cores for each process else. It reads this when it is first imported.
@@ -146,11 +147,6 @@ def joined(device: torch.device) -> Iterator[Ranks]:
         yield Ranks(dist.get_rank(), dist.get_world_size())
     finally:
         dist.destroy_process_group()
-
-
-def _processes() -> int:
-    """How many processes torchrun has started, this among them; 1 without it."""
-    return int(os.environ["WORLD_SIZE"]) if dist.is_torchelastic_launched() else 1
 
 
 @contextmanager

@@ -69,7 +69,9 @@ def start_state(
     density_grid = torch.full((side, side, side), 1.0, device=device)
     reliability = None if reliability is None else reliability.to(device)
     draws = ranks.own_draws(generator)
-    return TrainingState(field, exposure, optimizer, density_grid, draws, 0, 0.0, reliability, ranks)
+    return TrainingState(
+        field, exposure, optimizer, density_grid, draws, step=0, seconds=0.0, reliability=reliability, ranks=ranks
+    )
 
 
 def sampling_plan(config: RunConfig, near: float, far: float, unbounded: bool) -> SamplingPlan:
@@ -123,9 +125,9 @@ def training_step(state: TrainingState, bank: PixelBank, plan: SamplingPlan, con
     error = errors.detach().mean()
     if state.reliability is not None:
         cells = state.reliability.cells(bank, pixels, view)
-        weighted = errors * state.reliability.weights(cells, view)
+        weights = state.reliability.weights(cells, view)
         state.reliability.remember_errors(cells, errors.detach(), step=state.step, ranks=state.ranks)
-        errors = weighted
+        errors = errors * weights
     distortion_weight = config.distortion_weight * min(1.0, state.step / config.distortion_steps)
     loss = errors.mean() + distortion_weight * distortion_loss(samples.edges, samples.weights, plan)
     state.optimizer.zero_grad(set_to_none=True)

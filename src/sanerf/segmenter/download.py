@@ -86,12 +86,12 @@ def fetch(address: str, part: Path, *, on_progress: Callable[[int, int], None] |
     """
     fruitless = 0
     while fruitless < _ATTEMPTS:
-        before = part.stat().st_size if part.exists() else 0
+        before = _size(part)
         try:
             total = _fetch_once(address, part, on_progress)
         except (http.client.HTTPException, ConnectionError):
             total = -1
-        now = part.stat().st_size if part.exists() else 0
+        now = _size(part)
         if now == total:
             return
         fruitless = 0 if now > before else fruitless + 1
@@ -100,7 +100,7 @@ def fetch(address: str, part: Path, *, on_progress: Callable[[int, int], None] |
 
 def _fetch_once(address: str, part: Path, on_progress: Callable[[int, int], None] | None) -> int:
     """Add to `part` what one connection brings; the length of the whole file, or that of `part` where none is told."""
-    have = part.stat().st_size if part.exists() else 0
+    have = _size(part)
     headers = {"User-Agent": "sanerf"} | ({"Range": f"bytes={have}-"} if have else {})
     try:
         with _breaks_named():
@@ -126,6 +126,10 @@ def _fetch_once(address: str, part: Path, on_progress: Callable[[int, int], None
                 if on_progress is not None:
                     on_progress(done, max(total, done))
     return total if total >= 0 else done
+
+
+def _size(part: Path) -> int:
+    return part.stat().st_size if part.exists() else 0
 
 
 def _read(response: http.client.HTTPResponse) -> bytes:
