@@ -91,3 +91,18 @@ def test_directions_are_kept_for_each_pixel_where_that_is_less():
     half = pixel_bank(cameras(), [Picture(image) for image in images], most=52)
     assert half.first_direction is None and len(half.directions_cam) == len(half) == 50
     assert bank()[0].first_direction is not None
+
+
+def test_in_place_of_a_transparent_pixel_another_is_drawn_twice():
+    """A quarter of the pixels is transparent: of the draws 1/64 is."""
+    alpha = torch.full((20, 20), 255, dtype=torch.uint8)
+    alpha[:10, :10] = 0
+    alpha[0, 10] = 1
+    rgb = torch.zeros(20, 20, 3, dtype=torch.uint8)
+    found = pixel_bank([camera_at(0.0, 0.0, size=20)], [Picture(rgb, alpha)])
+    drawn = found.draw(100_000, torch.Generator().manual_seed(0))
+    counts = torch.bincount(drawn, minlength=400).reshape(20, 20) / 100_000
+    assert float(counts[:10, :10].sum()) == pytest.approx(1 / 64, abs=0.002)
+    # All others share alike, the nearly transparent one as well.
+    assert float(counts[0, 10]) == pytest.approx(63 / 64 / 300, abs=0.0007)
+    assert float(counts[10:].sum()) == pytest.approx(63 / 64 * 200 / 300, abs=0.006)

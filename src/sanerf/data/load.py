@@ -13,6 +13,7 @@ from sanerf.data.messy_rooms import is_messy_rooms, read_messy_rooms
 from sanerf.data.normalise import normalise
 from sanerf.data.panoptic_lifting import is_panoptic_lifting, read_panoptic_lifting
 from sanerf.data.scene import Scene
+from sanerf.data.silhouettes import scaled_to_silhouettes
 from sanerf.data.transforms_json import read_transforms
 from sanerf.errors import UserError
 
@@ -43,7 +44,7 @@ def load_scene(root: Path, *, holdout: str | None = None) -> Scene:
         has_alpha=capture.has_alpha,
         warnings=capture.warnings,
     )
-    return _split(scene, capture, holdout)
+    return scaled_to_silhouettes(_split(scene, capture, holdout))
 
 
 def read_capture(root: Path) -> Capture:

@@ -41,9 +41,9 @@ class TrainingConfig:
     """optimisation steps; None where only the time is bounded"""
     rays: int = 2048
     """rays a step"""
-    learning_rate: float = 2e-2
+    learning_rate: float = 1e-2
     """Adam's step size at the start"""
-    final_learning_rate: float = 5e-4
+    final_learning_rate: float = 3e-4
     """Adam's step size at the end, reached exponentially"""
     exposure_learning_rate: float = 3e-2
     """Adam's step size for each view's exposure, falling as the field's; 0 takes all views' exposure as one"""
