@@ -12,13 +12,13 @@ from sanerf.data.scene import Scene, View
 from sanerf.errors import UserError
 from sanerf.geometry.cameras import Camera
 from sanerf.geometry.transforms import IDENTITY
+from sanerf.prompts.check import check_prompts
 from sanerf.prompts.file import (
     BoxPrompt,
     ObjectPrompts,
     PointPrompt2D,
     PointPrompt3D,
     PromptSet,
-    check_prompts,
     read_prompts,
     write_prompts,
 )
