@@ -70,14 +70,14 @@ def _check_masks(entry: ObjectPrompts, scene: Scene) -> None:
 
 
 def _check_labels(entry: ObjectPrompts, scene: Scene) -> None:
-    clicks = [(point.view, point.xy, point.label, "click") for point in entry.points_2d]
+    clicks = [(point.view, point.xy, point.label, f"the click at {point.xy}") for point in entry.points_2d]
     for scribble in entry.scribbles:
-        view = scene.views[scene.view_index(scribble.view)]
+        found = scribble_clicks(scribble, scene.views[scene.view_index(scribble.view)])
         clicks += [
-            (scribble.view, (x, y), scribble.label, "scribble") for x, y in scribble_clicks(scribble, view).tolist()
+            (scribble.view, (x, y), scribble.label, f"the scribble at ({x:.1f}, {y:.1f})") for x, y in found.tolist()
         ]
     labels: dict[tuple[str, int, int], int] = {}
     for view, xy, label, what in clicks:
         pixel = (view, math.floor(xy[0]), math.floor(xy[1]))
         if labels.setdefault(pixel, label) != label:
-            raise UserError(f"the {what} at {xy} in {view} is both inside and outside")
+            raise UserError(f"{what} in {view} is both inside and outside")

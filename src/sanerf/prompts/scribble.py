@@ -23,11 +23,11 @@ from sanerf.shapes import Bool, Float, Float64, Int64
 MOST_CLICKS = 6
 SPACING = 0.1
 """Of the picture's diagonal."""
-_MOST_SAMPLES = 4096
+_MOST_SAMPLES = 1024
 _MOVES = 200
 
 
-def scribble_clicks(scribble: LineScribble | PaintedScribble, view: View) -> Float[Tensor, "points 2"]:
+def scribble_clicks(scribble: LineScribble | PaintedScribble, view: View) -> Float[Tensor, "clicks 2"]:
     """A scribble's clicks (x, y) in pixels of its view's image file.
 
     Raises UserError where a painted one cannot be read or has another shape than the view's picture.
@@ -41,12 +41,12 @@ def scribble_clicks(scribble: LineScribble | PaintedScribble, view: View) -> Flo
 
 def line_clicks(
     corners: Sequence[tuple[float, float]], width: int, height: int, most: int = MOST_CLICKS
-) -> Float[Tensor, "points 2"]:
+) -> Float[Tensor, "clicks 2"]:
     """A polyline's clicks (x, y), each on it. `corners`, one at least, are in pixels of a picture of that size."""
     return _clicks(_along(torch.tensor(corners, dtype=torch.float64)), width, height, most)
 
 
-def stroke_clicks(stroke: Bool[Tensor, "h w"], most: int = MOST_CLICKS) -> Float[Tensor, "points 2"]:
+def stroke_clicks(stroke: Bool[Tensor, "h w"], most: int = MOST_CLICKS) -> Float[Tensor, "clicks 2"]:
     """A painted stroke's clicks (x, y): centres of pixels along its middle. None for an empty stroke."""
     depth = ndimage.distance_transform_edt(np.pad(stroke.cpu().numpy(), 1))
     # Pixels that no neighbour is deeper than: along the stroke's middle, however wide it was painted.
@@ -58,8 +58,8 @@ def stroke_clicks(stroke: Bool[Tensor, "h w"], most: int = MOST_CLICKS) -> Float
     return _clicks(points, stroke.shape[1], stroke.shape[0], most)
 
 
-def _along(corners: Float64[Tensor, "points 2"]) -> Float64[Tensor, "points 2"]:
-    """Samples at equal steps of a pixel or less along a polyline, each in the middle of its step; of 4,096 at most."""
+def _along(corners: Float64[Tensor, "vertices 2"]) -> Float64[Tensor, "points 2"]:
+    """Samples at equal steps of a pixel or less along a polyline, each in the middle of its step; 1,024 at most."""
     steps = corners.diff(dim=0).norm(dim=-1)
     ends = torch.cat([steps.new_zeros(1), steps.cumsum(0)])
     if not float(ends[-1]) > 0:
@@ -71,7 +71,7 @@ def _along(corners: Float64[Tensor, "points 2"]) -> Float64[Tensor, "points 2"]:
     return corners[piece] * (1 - share) + corners[piece + 1] * share
 
 
-def _clicks(samples: Float64[Tensor, "points 2"], width: int, height: int, most: int) -> Float[Tensor, "points 2"]:
+def _clicks(samples: Float64[Tensor, "points 2"], width: int, height: int, most: int) -> Float[Tensor, "clicks 2"]:
     """The few samples that stand for all."""
     samples = samples[:: -(-len(samples) // _MOST_SAMPLES)]
     clicks = samples[_farthest(samples, SPACING * float(np.hypot(width, height)), most)]
