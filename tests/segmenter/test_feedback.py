@@ -76,8 +76,8 @@ def test_logits_through_the_pictures_resolution_are_others_than_the_decoders_own
     own, resized = answer.low_res_logits[0], frame_mask(answer.mask_logits[0], frame)[0, 0]
     rows, columns = frame.rows // 4, frame.columns // 4
     change = (resized - own)[:rows, :columns].std() / own[:rows, :columns].std()
-    print(segmenter.name, float(change))
-    assert 0.05 < change < 1
+    # 0.67, 0.48 and 0.20 for SAM, SAM-HQ and SAM 2 with random weights, whose masks are rough.
+    assert 0.1 < change < 1
 
 
 def test_sam2_limits_what_is_fed_back_as_its_authors_do(tmp_path):

@@ -12,8 +12,8 @@ from sanerf.segmenter.mini.segmenter import load_mini
 from sanerf.segmenter.protocol import MaskHypotheses, Segmenter, ViewPrompts
 
 KINDS = ("mini", "sam", "sam-hq", "sam2")
-TOLERANCE = {"mini": 2e-4, "sam": 2e-6, "sam-hq": 2e-6, "sam2": 2e-6}
-"""Of the logits' standard deviation, which is about 1e1 for all: rounding of sums that are ordered otherwise."""
+TOLERANCE = 1e-5
+"""Of the logits' standard deviation: rounding of sums in another order. The largest change seen was 2.8e-6."""
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -61,12 +61,11 @@ def alone(segmenter, features, prompts) -> dict[str, MaskHypotheses]:
     return {name: segmenter.decode(features, [prompt])[0] for name, prompt in prompts.items()}
 
 
-def assert_same(found: MaskHypotheses, expected: MaskHypotheses, tolerance: float, name: str) -> float:
+def assert_same(found: MaskHypotheses, expected: MaskHypotheses, name: str, tolerance: float = TOLERANCE) -> None:
     scale = float(expected.mask_logits.std())
     change = float((found.mask_logits - expected.mask_logits).abs().max()) / scale
     assert change <= tolerance, (name, change)
     torch.testing.assert_close(found.predicted_iou, expected.predicted_iou, atol=1e-5, rtol=1e-5)
-    return change
 
 
 @pytest.mark.parametrize("order", ["as they are", "backwards", "shuffled", "twice"])
@@ -80,10 +79,8 @@ def test_each_object_is_answered_as_if_it_were_alone_in_any_order(segmenter, fea
         names = names + names
     found = segmenter.decode(features, [prompts[name] for name in names])
     assert len(found) == len(names)
-    worst = 0.0
     for name, answer in zip(names, found, strict=True):
-        worst = max(worst, assert_same(answer, alone[name], TOLERANCE[segmenter.name], name))
-    print(segmenter.name, order, worst)
+        assert_same(answer, alone[name], name)
 
 
 def test_the_same_call_twice_is_the_same_to_the_bit(segmenter, features, prompts):
@@ -106,4 +103,4 @@ def test_the_order_of_an_objects_points_changes_nothing_but_rounding(segmenter, 
         prompt = prompts[name]
         turned = ViewPrompts(prompt.points.flip(0), prompt.labels.flip(0), prompt.box, prompt.mask_logits)
         found = segmenter.decode(features, [turned])[0]
-        assert_same(found, alone[name], 1e-3, name)
+        assert_same(found, alone[name], name, 1e-4)
