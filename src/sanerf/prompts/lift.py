@@ -116,10 +116,7 @@ def _lift_points(prompts: ObjectPrompts, scene: Scene, cameras: Sequence[Camera]
     masks = {}
     for mask in prompts.masks:
         index = scene.view_index(mask.view)
-        share = _mask_share(mask, scene, cameras, index)
-        masks[index] = MASK_LOGIT * (2 * share - 1)
-        # Of a thing thinner than a pixel no pixel is half covered.
-        inner = points_inside(share >= min(0.5, float(share.max())), POINTS_OF_A_MASK)
+        masks[index], inner = _mask_logits_and_points(mask, scene, cameras, index)
         points.append(_lift_solid(renderer, cameras[index], inner, mask.view))
         labels += [1] * len(points[-1])
     if not labels and not prompts.boxes:
@@ -134,11 +131,16 @@ def _lift_points(prompts: ObjectPrompts, scene: Scene, cameras: Sequence[Camera]
     return LiftedPrompts(prompts.name, torch.cat(points), torch.tensor(labels, dtype=torch.int64), {}, masks)
 
 
-def _mask_share(mask: MaskPrompt, scene: Scene, cameras: Sequence[Camera], index: int) -> Float[Tensor, "h w"]:
-    """The share of each of the run's pixels that a mask covers."""
+def _mask_logits_and_points(
+    mask: MaskPrompt, scene: Scene, cameras: Sequence[Camera], index: int
+) -> tuple[Float[Tensor, "h w"], Float[Tensor, "points 2"]]:
+    """A mask as logits at the run's resolution, by the share of each pixel that it covers, and pixels deep inside."""
     whole = load_view_mask(mask.path, scene.views[index])
     size = (cameras[index].height, cameras[index].width)
-    return F.interpolate(whole[None, None].float(), size, mode="area")[0, 0]
+    share = F.interpolate(whole[None, None].float(), size, mode="area")[0, 0]
+    # Of a thing thinner than a pixel no pixel is half covered.
+    inside = share >= min(0.5, float(share.max()))
+    return MASK_LOGIT * (2 * share - 1), points_inside(inside, POINTS_OF_A_MASK)
 
 
 def _lift_boxes(

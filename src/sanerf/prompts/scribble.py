@@ -48,7 +48,7 @@ def line_clicks(
 
 def stroke_clicks(stroke: Bool[Tensor, "h w"], most: int = MOST_CLICKS) -> Float[Tensor, "clicks 2"]:
     """A painted stroke's clicks (x, y): centres of pixels along its middle. None for an empty stroke."""
-    depth = ndimage.distance_transform_edt(np.pad(stroke.cpu().numpy(), 1))
+    depth = np.asarray(ndimage.distance_transform_edt(np.pad(stroke.cpu().numpy(), 1)))
     # Pixels that no neighbour is deeper than: along the stroke's middle, however wide it was painted.
     middle = (depth > 0) & (depth >= ndimage.maximum_filter(depth, 3))
     rows, columns = np.nonzero(middle[1:-1, 1:-1])

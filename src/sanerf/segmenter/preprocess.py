@@ -123,13 +123,11 @@ def model_inputs(prompts: list[ViewPrompts], frame: Frame, device: torch.device)
     if boxes:
         corners = frame_coordinates(torch.cat([box.reshape(2, 2) for box in boxes]), frame)
         inputs["input_boxes"] = corners.reshape(1, len(boxes), 4)
-    if has_mask(first):
-        assert len(prompts) == 1, len(prompts)
-        assert first.mask_logits is None or first.low_res_logits is None, "a prompt has one mask"
-        inputs["input_masks"] = (
-            frame_mask(first.mask_logits, frame)
-            if first.mask_logits is not None
-            else first.low_res_logits.float()[None, None]
-        )
+    assert first.mask_logits is None or first.low_res_logits is None, "a prompt has one mask"
+    if first.mask_logits is not None:
+        inputs["input_masks"] = frame_mask(first.mask_logits, frame)
+    elif first.low_res_logits is not None:
+        inputs["input_masks"] = first.low_res_logits.float()[None, None]
+    assert "input_masks" not in inputs or len(prompts) == 1, len(prompts)
     assert inputs, "a prompt needs a point, a box or a mask"
     return {key: value.to(device) for key, value in inputs.items()}
