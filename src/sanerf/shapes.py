@@ -29,7 +29,7 @@ without, and then an annotation is just the array type. Axis words have one mean
     side                 cells or pixels along the edge of a cube or a square
     hypotheses           masks a decoder proposes for one prompt
     clicks               point prompts of one object in one view
-    faces, vertices      of a mesh
+    faces, vertices      of a mesh; vertices also of a polyline
     voxels               occupied cells of a regular grid
     cells                cells of the density grid, some or all of them
     nx, ny, nz           points of a lattice along each axis

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from command_process import assert_refused, files
 from command_stage import HEIGHT, VIEWS, WIDTH, stage_camera, write_prompts
+from PIL import Image
 
 from analytic_scene import cast
 from sanerf.prompts.file import read_prompts
@@ -36,6 +37,31 @@ def test_prompts_that_cannot_be_used_are_refused_and_leave_the_run_as_it_was(seg
     refused(segmented.prompts, "there is no masks folder", "--segmenter", f"masks:{tmp_path / 'nowhere'}")
     refused(segmented.prompts, "no folder 'ball'", "--segmenter", f"masks:{tmp_path}")
     refused(segmented.prompts, "abacus", "--segmenter", "abacus")
+
+
+def test_scribbles_and_masks_that_cannot_be_used_are_refused(segmented, sanerf, tmp_path):
+    before = files(segmented.run / "segmentations")
+    for name, shape in {"empty": (HEIGHT, WIDTH), "tall": (WIDTH, HEIGHT)}.items():
+        Image.fromarray(np.full(shape, 255 * (name == "tall"), dtype=np.uint8)).save(tmp_path / f"{name}.png")
+
+    def refused(message: str, *options: object, **prompts: object) -> None:
+        (tmp_path / "drawn.json").write_text(json.dumps({"objects": [{"name": "ball", **prompts}]}))
+        ended = sanerf("segment", segmented.run, "--prompts", tmp_path / "drawn.json", *options)
+        assert_refused(ended, message)
+        assert files(segmented.run / "segmentations") == before
+
+    line = {"view": "9.png", "xy": [[16, 10], [40, 10]], "label": 1}
+    refused(r"'ball': the scribble's corner at \(40\.0, 10\.0\) is outside of 9\.png", scribbles=[line])
+    for key, more in (("scribbles", {"label": 1}), ("masks", {})):
+
+        def painted(path: str, view: str = "9.png", key=key, more=more) -> dict[str, list]:
+            return {key: [{"view": view, "path": path, **more}]}
+
+        refused(r"'ball': the picture .*none\.png cannot be read", **painted("none.png"))
+        refused("tall.png is 24x32, another shape", **painted("tall.png"))
+        refused("empty.png is empty", **painted("empty.png"))
+        refused("no view '42.png'", **painted("tall.png", "42.png"))
+    refused("--refine should be 0 or more, not -1", "--refine", -1, points=[{"xyz": [0, 0, 0], "label": 1}])
 
 
 def test_a_click_on_empty_space_is_refused_before_anything_is_encoded(stage, sanerf, tmp_path):

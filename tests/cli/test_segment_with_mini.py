@@ -8,14 +8,17 @@ import shutil
 import signal
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from command_process import files, in_a_process
 from command_stage import CONFIG, VIEWS, write_masks, write_scene
+from PIL import Image
 from safetensors.torch import load_file
 
 from sanerf.data.load import load_scene
 from sanerf.kernels.backend import kernels_for
+from sanerf.prompts.file import read_prompts
 from sanerf.run.train_run import train_run
 
 SCALE = 4
@@ -68,6 +71,36 @@ def test_two_clicks_become_two_objects_in_views_that_were_not_trained_on(undistu
     objects = json.loads(ended.out)["objects"]
     assert objects.keys() == CLICKS.keys()
     assert all(scores["views"] == 2 and scores["iou"] > 0.7 for scores in objects.values()), objects
+
+
+@pytest.mark.slow
+def test_a_scribble_a_painted_stroke_and_a_mask_become_objects_too(undisturbed, root, sanerf):
+    """The ball by a line over it and the wall by a painted stroke, then both by rough masks of a quarter of the size,
+    each mask going back to the decoder once. The features are there already."""
+    run = shutil.copytree(undisturbed, root / "drawn", ignore=shutil.ignore_patterns("segmentations"))
+    stroke = np.zeros((SCALE * 24, SCALE * 32), dtype=np.uint8)
+    stroke[SCALE * 22 - 2 : SCALE * 22 + 3, SCALE * 3 : SCALE * 28] = 255
+    (root / "drawings").mkdir()
+    Image.fromarray(stroke).save(root / "drawings" / "wall.png")
+    for name in CLICKS:
+        shutil.copy(root / "masks" / name / "9.png", root / "drawings" / f"rough_{name}.png")
+    line = {"view": "9.png", "xy": [[SCALE * 13.0, SCALE * 10.0], [SCALE * 19.0, SCALE * 10.0]], "label": 1}
+    painted = {"view": "9.png", "path": "wall.png", "label": 1}
+    for objects in (
+        [{"name": "ball", "scribbles": [line]}, {"name": "wall", "scribbles": [painted]}],
+        [{"name": name, "masks": [{"view": "9.png", "path": f"rough_{name}.png"}]} for name in CLICKS],
+    ):
+        (root / "drawings" / "prompts.json").write_text(json.dumps({"objects": objects}))
+        ended = sanerf("segment", run, "--prompts", root / "drawings" / "prompts.json", "--refine", 1)
+        assert ended.code == 0, ended.err
+        record = json.loads(next((run / "segmentations").glob("*/segmentation.json")).read_text())
+        assert record["refine"] == 1
+        (root / "kept.json").write_text(json.dumps(record["prompts"]))
+        assert read_prompts(root / "kept.json") == read_prompts(root / "drawings" / "prompts.json")
+        ended = sanerf("evaluate", run, "--masks", root / "masks", "--json")
+        assert ended.code == 0, ended.err
+        scored = json.loads(ended.out)["objects"]
+        assert all(scores["views"] == 2 and scores["iou"] > 0.7 for scores in scored.values()), scored
 
 
 # They kill the process before the third cached file, and before the segmentation, gets its name. All is written then.

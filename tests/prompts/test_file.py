@@ -12,13 +12,16 @@ from sanerf.data.scene import Scene, View
 from sanerf.errors import UserError
 from sanerf.geometry.cameras import Camera
 from sanerf.geometry.transforms import IDENTITY
+from sanerf.prompts.check import check_prompts
 from sanerf.prompts.file import (
     BoxPrompt,
+    LineScribble,
+    MaskPrompt,
     ObjectPrompts,
+    PaintedScribble,
     PointPrompt2D,
     PointPrompt3D,
     PromptSet,
-    check_prompts,
     read_prompts,
     write_prompts,
 )
@@ -46,11 +49,47 @@ def test_the_contracts_example_is_read_whole(tmp_path: Path):
     assert read_prompts(path) == PromptSet((CAPE,))
 
 
+DRAWN = """
+{"objects": [{"name": "cape",
+              "scribbles": [{"view": "a.jpg", "xy": [[480, 300.5], [520, 420], [530, 425]], "label": 1},
+                            {"view": "b.jpg", "xy": [[5, 6]], "label": 0},
+                            {"view": "b.jpg", "path": "strokes/one.png", "label": 0}],
+              "masks": [{"view": "c.jpg", "path": "rough.png"}, {"view": "d.jpg", "path": "/elsewhere/d.png"}]}]}
+"""
+
+
+def test_scribbles_and_masks_are_read_with_paths_from_the_files_own_folder(tmp_path: Path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "here" / "prompts.json").write_text(DRAWN)
+    found = read_prompts(Path("here/prompts.json"))
+    expected = ObjectPrompts(
+        "cape",
+        scribbles=(
+            LineScribble("a.jpg", ((480.0, 300.5), (520.0, 420.0), (530.0, 425.0)), 1),
+            LineScribble("b.jpg", ((5.0, 6.0),), 0),
+            PaintedScribble("b.jpg", tmp_path / "here" / "strokes" / "one.png", 0),
+        ),
+        masks=(MaskPrompt("c.jpg", tmp_path / "here" / "rough.png"), MaskPrompt("d.jpg", Path("/elsewhere/d.png"))),
+    )
+    assert found == PromptSet((expected,))
+    # Written anywhere, they mean the same files.
+    write_prompts(found, tmp_path / "copy.json")
+    assert read_prompts(tmp_path / "copy.json") == found
+
+
 finite = st.floats(allow_nan=False, allow_infinity=False)
 label = st.integers(0, 1)
 word = st.text(st.characters(categories=("L", "N")), min_size=1, max_size=12)
 click = st.fixed_dictionaries({"view": word, "xy": st.lists(finite, min_size=2, max_size=2), "label": label})
 position = st.fixed_dictionaries({"xyz": st.lists(finite, min_size=3, max_size=3), "label": label})
+stroke = st.fixed_dictionaries(
+    {
+        "view": word,
+        "xy": st.lists(st.lists(finite, min_size=2, max_size=2), min_size=1, max_size=4),
+        "label": label,
+    }
+)
 side = st.lists(finite, min_size=2, max_size=2, unique=True).map(sorted)
 box = st.builds(lambda view, x, y: {"view": view, "xyxy": [x[0], y[0], x[1], y[1]]}, word, side, side)
 entry = st.fixed_dictionaries(
@@ -62,7 +101,11 @@ entry = st.fixed_dictionaries(
             st.lists(position, min_size=1, max_size=2),
         ),
     },
-    optional={"boxes": st.lists(box, min_size=1, max_size=2), "text": word},
+    optional={
+        "scribbles": st.lists(stroke, min_size=1, max_size=2),
+        "boxes": st.lists(box, min_size=1, max_size=2),
+        "text": word,
+    },
 )
 
 
@@ -88,6 +131,9 @@ def wrong(path: Path, document: object) -> str:
 
 CLICK = {"view": "a.jpg", "xy": [1, 2], "label": 1}
 BOX = {"view": "a.jpg", "xyxy": [0, 0, 5, 5]}
+LINE = {"view": "a.jpg", "xy": [[1, 2], [3, 4]], "label": 1}
+PAINTED = {"view": "a.jpg", "path": "a.png", "label": 1}
+MASK = {"view": "a.jpg", "path": "a.png"}
 
 
 @pytest.mark.parametrize(
@@ -121,6 +167,20 @@ BOX = {"view": "a.jpg", "xyxy": [0, 0, 5, 5]}
         ({"name": "cape", "points": [{"view": "a.jpg", "label": 1}]}, "points[0] lacks the key 'xy'"),
         ({"name": "cape", "boxes": [{**BOX, "xyxy": [5, 0, 0, 5]}]}, "object 'cape', boxes[0]: 'xyxy'"),
         ({"name": "cape", "boxes": [{**BOX, "label": 1}]}, "boxes[0] has the unknown key 'label'"),
+        ({"name": "cape", "scribbles": []}, "it needs 'points', 'scribbles', 'boxes', 'masks' or 'text'"),
+        ({"name": "cape", "scribbles": LINE}, "object 'cape': 'scribbles' must be a list"),
+        ({"name": "cape", "scribbles": ["a.png"]}, "object 'cape', scribbles[0] must be a JSON object"),
+        ({"name": "cape", "scribbles": [{**LINE, "xy": []}]}, "'xy' must be a list of corners [x, y], at least one"),
+        ({"name": "cape", "scribbles": [{**LINE, "xy": [1, 2]}]}, "scribbles[0]: 'xy'[0] must be 2 numbers, not 1"),
+        ({"name": "cape", "scribbles": [LINE, {**LINE, "xy": [[1, 2], [3]]}]}, "scribbles[1]: 'xy'[1] must be 2"),
+        ({"name": "cape", "scribbles": [{**LINE, "xy": [[1, float("inf")]]}]}, "'xy'[0] must be 2 numbers"),
+        ({"name": "cape", "scribbles": [{**LINE, "label": "in"}]}, "scribbles[0]: 'label' must be 1 (inside)"),
+        ({"name": "cape", "scribbles": [{**LINE, "width": 3}]}, "scribbles[0] has the unknown key 'width'"),
+        ({"name": "cape", "scribbles": [{**LINE, **PAINTED}]}, "scribbles[0] has the unknown key 'xy'"),
+        ({"name": "cape", "scribbles": [{**PAINTED, "path": 5}]}, "scribbles[0]: 'path' must be a picture file"),
+        ({"name": "cape", "masks": [{**MASK, "path": ""}]}, "masks[0]: 'path' must be a picture file"),
+        ({"name": "cape", "masks": [{**MASK, "label": 1}]}, "masks[0] has the unknown key 'label'"),
+        ({"name": "cape", "masks": [{"path": "a.png"}]}, "masks[0] lacks the key 'view'"),
     ],
 )
 def test_wrong_objects_are_named_with_their_key(tmp_path: Path, entry: dict, words: str):

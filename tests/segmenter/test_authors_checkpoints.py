@@ -5,6 +5,7 @@ import io
 import pickle
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from test_sam import clicks, one_sentence, picture
 
 from sanerf.errors import UserError
 from sanerf.segmenter.checkpoint import model_of_tensors
+from sanerf.segmenter.choose import best_hypothesis
 from sanerf.segmenter.convert_sam2 import HIERA_SIZES, Hiera
 from sanerf.segmenter.load import load_segmenter
 from sanerf.segmenter.preprocess import Frame
@@ -93,6 +95,29 @@ def test_a_previous_mask_is_taken_as_the_authors_take_it(sam_pair):
     torch.testing.assert_close(answer.mask_logits, torch.from_numpy(masks), atol=2e-4, rtol=1e-4)
 
 
+def test_feeding_the_best_mask_back_is_the_authors_second_call(sam_pair):
+    """Their own `low_res_masks` into their own `mask_input`, for a picture that does not fill the frame."""
+    predictor, segmenter = sam_pair
+    image, prompt = picture(90, 161), PROMPTS["three clicks"]
+    predictor.set_image(image.numpy())
+    named = authors_arguments(prompt, Frame(90, 161, 128), 0.5) | {"multimask_output": True, "return_logits": True}
+    assert_fed_back_alike(predictor, segmenter, segmenter.encode(image), prompt, named)
+
+
+def assert_fed_back_alike(predictor, segmenter, features, prompt: ViewPrompts, named: dict):
+    first = segmenter.decode(features, [prompt])[0]
+    _, _, low = predictor.predict(**named)
+    torch.testing.assert_close(first.low_res_logits, torch.from_numpy(low), atol=2e-4, rtol=1e-4)
+    best = best_hypothesis(first, prompt)
+    masks, iou, low_again = predictor.predict(**named, mask_input=low[best : best + 1])
+    again = segmenter.decode(features, [replace(prompt, low_res_logits=first.low_res_logits[best])])[0]
+    assert (again.mask_logits - first.mask_logits).abs().max() > 1e-2, "the mask fed back must matter"
+    # Two calls after one another: their rounding adds up.
+    torch.testing.assert_close(again.mask_logits, torch.from_numpy(masks), atol=5e-4, rtol=1e-4)
+    torch.testing.assert_close(again.low_res_logits, torch.from_numpy(low_again), atol=5e-4, rtol=1e-4)
+    torch.testing.assert_close(again.predicted_iou, torch.from_numpy(iou), atol=1e-4, rtol=1e-4)
+
+
 @pytest.fixture(scope="module")
 def sam2_pair(tmp_path_factory: pytest.TempPathFactory):
     """The authors' SAM 2.1 with a narrow encoder on one picture, and our segmenter of its file with its features."""
@@ -128,6 +153,14 @@ def test_sam2_masks_equal_the_authors(sam2_pair, which: str):
     assert masks.shape == (3, 90, 161) and masks.std() > 0.05, "the comparison would be empty"
     torch.testing.assert_close(answer.mask_logits, torch.from_numpy(masks), atol=2e-5, rtol=1e-5)
     torch.testing.assert_close(answer.predicted_iou, torch.from_numpy(iou), atol=1e-4, rtol=0)
+
+
+def test_feeding_the_best_mask_back_to_sam2_is_the_authors_second_call(sam2_pair):
+    predictor, segmenter, features = sam2_pair
+    prompt = PROMPTS["three clicks"]
+    named = authors_arguments(prompt, Frame(90, 161, 1024, stretched=True), 0.5)
+    named |= {"multimask_output": True, "return_logits": True}
+    assert_fed_back_alike(predictor, segmenter, features, prompt, named)
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,8 @@ from sanerf.geometry.cameras import Camera
 from sanerf.progress import OnPart
 from sanerf.prompts.lift import LiftedPrompts, view_prompts
 from sanerf.render.images import Renderer
-from sanerf.segmenter.choose import choose_hypothesis
 from sanerf.segmenter.protocol import ImageFeatures, Segmenter
+from sanerf.segmenter.refine import decode_chosen
 from sanerf.shapes import Float
 
 
@@ -40,16 +40,17 @@ def decode_view(
     view: int,
     camera: Camera,
     renderer: Renderer,
+    refine: int = 0,
 ) -> dict[str, ViewMask]:
-    """The masks of those objects whose prompts can be seen in a view."""
+    """The masks of those objects whose prompts can be seen in a view, each fed back to the decoder up to `refine`
+    times."""
     seen = [(entry.name, view_prompts(entry, view, camera, renderer)) for entry in lifted]
     asked = [(name, prompts) for name, prompts in seen if prompts is not None]
-    answers = segmenter.decode(features, [prompts for _, prompts in asked])
-    out = {}
-    for (name, prompts), answer in zip(asked, answers, strict=True):
-        logits, predicted_iou = choose_hypothesis(answer, prompts)
-        out[name] = ViewMask(torch.sigmoid(logits).cpu(), float(predicted_iou))
-    return out
+    chosen = decode_chosen(segmenter, features, [prompts for _, prompts in asked], rounds=refine)
+    return {
+        name: ViewMask(torch.sigmoid(mask.mask_logits).cpu(), mask.predicted_iou)
+        for (name, _), mask in zip(asked, chosen, strict=True)
+    }
 
 
 def decode_views(
@@ -58,12 +59,13 @@ def decode_views(
     lifted: Sequence[LiftedPrompts],
     cameras: dict[int, Camera],
     renderer: Renderer,
+    refine: int = 0,
     on_progress: OnPart | None = None,
 ) -> ViewMasks:
     """`decode_view` over many views; `features_of` gives a view's features, `cameras` the views to decode."""
     out: ViewMasks = {}
     for done, (view, camera) in enumerate(cameras.items(), start=1):
-        masks = decode_view(segmenter, features_of(view), lifted, view, camera, renderer)
+        masks = decode_view(segmenter, features_of(view), lifted, view, camera, renderer, refine)
         if masks:
             out[view] = masks
         if on_progress is not None:

@@ -19,22 +19,33 @@ class Segment(CommonOptions):
     run_folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")] = field(kw_only=True)
     """trained run folder"""
     prompts: Path = field(kw_only=True)
-    """prompts file: clicks, boxes and 3D points of each object"""
+    """prompts file: clicks, scribbles, boxes, masks and 3D points of each object"""
     segmenter: str = "mini"
     """mini; sam:PATH, sam-hq:PATH or sam2:PATH, with a checkpoint file, a folder, a hub name or a name of `sanerf
     weights`; or masks:DIR for ready masks"""
     container: Literal["cache"] = "cache"
     """where features come from: each view's own, cached"""
+    refine: int = 0
+    """times that each prompt's mask goes back to the decoder, as long as that believes in it more"""
 
     def run(self) -> None:
+        from sanerf.errors import UserError
         from sanerf.prompts.file import read_prompts
         from sanerf.run.segment_run import segment_run
 
+        if self.refine < 0:
+            raise UserError(f"--refine should be 0 or more, not {self.refine}")
         with progress_bars() as progress:
             opened = open_trained(self.run_folder, self, with_objects=False)
             prompts = read_prompts(self.prompts)
             segmentation, seconds = segment_run(
-                opened.run, opened.renderer, prompts, self.segmenter, seed=self.seed, progress=progress
+                opened.run,
+                opened.renderer,
+                prompts,
+                self.segmenter,
+                seed=self.seed,
+                progress=progress,
+                refine=self.refine,
             )
         memory = peak_memory_gb()
         result = {

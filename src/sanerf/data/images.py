@@ -132,14 +132,8 @@ def load_kept(view: View, size: tuple[int, int] | None = None) -> Bool[Tensor, "
     width, height = size or (view.camera.width, view.camera.height)
     if view.training_mask is None:
         return torch.ones(height, width, dtype=torch.bool)
-    mask = load_mask(view.training_mask.path)
+    mask = load_view_mask(view.training_mask.path, view)
     excluded = mask if view.training_mask.excluded == "white" else ~mask
-    mask_height, mask_width = mask.shape
-    if abs(mask_width * view.camera.height - mask_height * view.camera.width) > view.camera.width + view.camera.height:
-        raise UserError(
-            f"the mask {view.training_mask.path} is {mask_width}x{mask_height}, another shape than its picture "
-            f"{view.image_path} of {view.camera.width}x{view.camera.height}"
-        )
     # Each window of this pooling holds every pixel of the mask that the pixel of the picture touches.
     touched = torch.nn.functional.adaptive_max_pool2d(excluded[None].float(), (height, width))[0]
     return touched == 0
@@ -163,6 +157,18 @@ def load_mask(path: Path, size: tuple[int, int] | None = None) -> Bool[Tensor, "
         grey = Image.fromarray(inside.astype(np.uint8) * 255)
         inside = np.asarray(_resampled(grey, size)) > _MASK_THRESHOLD
     return torch.from_numpy(inside.copy())
+
+
+def load_view_mask(path: Path, view: View) -> Bool[Tensor, "mh mw"]:
+    """`load_mask` at the file's own size. UserError where it has another shape (width to height) than the view's."""
+    mask, camera = load_mask(path), view.camera
+    mask_height, mask_width = mask.shape
+    if abs(mask_width * camera.height - mask_height * camera.width) > camera.width + camera.height:
+        raise UserError(
+            f"the mask {path} is {mask_width}x{mask_height}, another shape than its picture "
+            f"{view.image_path} of {camera.width}x{camera.height}"
+        )
+    return mask
 
 
 def has_real_alpha(paths: Sequence[Path]) -> bool:

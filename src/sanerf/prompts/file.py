@@ -1,14 +1,18 @@
-"""PROMPTS.json: which objects a user means, as points, boxes and words.
+"""PROMPTS.json: which objects a user means, as points, scribbles, boxes, masks and words.
 
     {"objects": [{"name": "cape",
                   "points": [{"view": "IMG_5870.jpg", "xy": [512.0, 330.5], "label": 1},
                              {"xyz": [0.1, 0.2, 0.3], "label": 1}],
+                  "scribbles": [{"view": "IMG_5870.jpg", "xy": [[480, 300], [520, 420]], "label": 1},
+                                {"view": "IMG_5871.jpg", "path": "strokes.png", "label": 0}],
                   "boxes":  [{"view": "IMG_5870.jpg", "xyxy": [100, 120, 800, 900]}],
+                  "masks":  [{"view": "IMG_5872.jpg", "path": "rough.png"}],
                   "text":   "golden cape"}]}
 
 `xy` and `xyxy` are in pixels of the view's own image file, x right, y down, pixel (0, 0) centred at (0.5, 0.5); `xyz`
-is in the scene file's own world frame; label 1 is inside, 0 outside. A wrong file is a UserError of one sentence that
-names the object and the key.
+is in the scene file's own world frame; label 1 is inside, 0 outside. `path` is a picture of the view's shape, looked
+for from the prompts file's folder, in which a pixel above 127 is stroke or object. A wrong file is a UserError of one
+sentence that names the object and the key; `sanerf.prompts.check` says whether prompts fit a scene.
 """
 
 import json
@@ -18,7 +22,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sanerf.data.scene import Scene
 from sanerf.errors import UserError
 from sanerf.files import write_json
 
@@ -44,11 +47,37 @@ class PointPrompt3D:
 
 
 @dataclass(frozen=True)
+class LineScribble:
+    """A polyline drawn in a view, of one corner (x, y) at least; `label` 1 is inside the object, 0 outside."""
+
+    view: str
+    xy: tuple[tuple[float, float], ...]
+    label: int
+
+
+@dataclass(frozen=True)
+class PaintedScribble:
+    """A stroke painted over a view, as a picture of the view's shape; `label` 1 is inside the object, 0 outside."""
+
+    view: str
+    path: Path
+    label: int
+
+
+@dataclass(frozen=True)
 class BoxPrompt:
     """A box around the object in a view: (x0, y0, x1, y1) with x0 < x1 and y0 < y1."""
 
     view: str
     xyxy: tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class MaskPrompt:
+    """A rough mask of the object in a view, as a picture of the view's shape."""
+
+    view: str
+    path: Path
 
 
 @dataclass(frozen=True)
@@ -60,6 +89,8 @@ class ObjectPrompts:
     points_3d: tuple[PointPrompt3D, ...] = ()
     boxes: tuple[BoxPrompt, ...] = ()
     text: str | None = None
+    scribbles: tuple[LineScribble | PaintedScribble, ...] = ()
+    masks: tuple[MaskPrompt, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -84,7 +115,7 @@ def read_prompts(path: Path) -> PromptSet:
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
     try:
-        return _prompt_set(document)
+        return _prompt_set(document, path.absolute().parent)
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
 
@@ -95,36 +126,8 @@ def write_prompts(prompts: PromptSet, path: Path) -> None:
 
 
 def prompts_to_json(prompts: PromptSet) -> dict[str, Any]:
-    """The prompts as the JSON object of a prompts file."""
+    """The prompts as the JSON object of a prompts file, with whole paths, so that it may lie anywhere."""
     return {"objects": [_object_document(entry) for entry in prompts.objects]}
-
-
-def check_prompts(prompts: PromptSet, scene: Scene) -> None:
-    """Raise UserError where a prompt names a view that `scene` has not, or lies outside of its picture, and where a
-    pixel is both inside and outside of an object.
-
-    A box may reach over the picture's border but not lie beyond it.
-    """
-    for entry in prompts.objects:
-        labels: dict[tuple[str, int, int], int] = {}
-        for point in entry.points_2d:
-            pixel = (point.view, math.floor(point.xy[0]), math.floor(point.xy[1]))
-            if labels.setdefault(pixel, point.label) != point.label:
-                raise UserError(
-                    f"object {entry.name!r}: the click at {point.xy} in {point.view} is both inside and outside"
-                )
-        for view, place, what in (
-            *((point.view, (*point.xy, *point.xy), f"the click at {point.xy}") for point in entry.points_2d),
-            *((box.view, box.xyxy, f"the box {box.xyxy}") for box in entry.boxes),
-        ):
-            try:
-                camera = scene.views[scene.view_index(view)].camera
-            except UserError as error:
-                raise UserError(f"object {entry.name!r}: {error}") from error
-            x0, y0, x1, y1 = place
-            if x1 < 0 or y1 < 0 or x0 >= camera.width or y0 >= camera.height:
-                size = f"{camera.width} x {camera.height} pixels"
-                raise UserError(f"object {entry.name!r}: {what} is outside of {view}, which has {size}")
 
 
 def _no_duplicate_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -135,12 +138,13 @@ def _no_duplicate_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(pairs)
 
 
-def _prompt_set(document: Any) -> PromptSet:
+def _prompt_set(document: Any, folder: Path) -> PromptSet:
+    """The prompts of a JSON object in which paths are meant from `folder`."""
     _expect_keys(document, {"objects"}, {"objects"}, "the file")
     entries = document["objects"]
     if not isinstance(entries, list) or not entries:
         raise UserError(f"'objects' must be a list of at least one object, not {_show(entries)}")
-    objects = tuple(_object(entry, index) for index, entry in enumerate(entries, start=1))
+    objects = tuple(_object(entry, index, folder) for index, entry in enumerate(entries, start=1))
     seen: dict[str, str] = {}
     for entry in objects:
         # Folders that differ by case alone are one folder on some systems.
@@ -150,24 +154,28 @@ def _prompt_set(document: Any) -> PromptSet:
     return PromptSet(objects)
 
 
-def _object(document: Any, index: int) -> ObjectPrompts:
+def _object(document: Any, index: int, folder: Path) -> ObjectPrompts:
     named = isinstance(document, dict) and isinstance(document.get("name"), str)
     where = f"object {document['name']!r}" if named else f"object number {index}"
-    _expect_keys(document, {"name"}, {"name", "points", "boxes", "text"}, where)
+    _expect_keys(document, {"name"}, {"name", "points", "scribbles", "boxes", "masks", "text"}, where)
     name = _name(document["name"], where)
     points = _each(document, "points", where, _point)
+    scribbles = _each(document, "scribbles", where, lambda entry, place: _scribble(entry, place, folder))
     boxes = _each(document, "boxes", where, _box)
+    masks = _each(document, "masks", where, lambda entry, place: _mask(entry, place, folder))
     text = document.get("text")
     if text is not None and (not isinstance(text, str) or not text.strip()):
         raise UserError(f"{where}: 'text' must be words, not {_show(text)}")
-    if not points and not boxes and text is None:
-        raise UserError(f"{where} has no prompt: it needs 'points', 'boxes' or 'text'")
+    if not points and not scribbles and not boxes and not masks and text is None:
+        raise UserError(f"{where} has no prompt: it needs 'points', 'scribbles', 'boxes', 'masks' or 'text'")
     return ObjectPrompts(
         name,
         tuple(point for point in points if isinstance(point, PointPrompt2D)),
         tuple(point for point in points if isinstance(point, PointPrompt3D)),
         tuple(boxes),
         text,
+        tuple(scribbles),
+        tuple(masks),
     )
 
 
@@ -194,19 +202,36 @@ def _point(document: Any, where: str) -> PointPrompt2D | PointPrompt3D:
     in_space = isinstance(document, dict) and "xyz" in document
     keys = {"xyz", "label"} if in_space else {"view", "xy", "label"}
     _expect_keys(document, keys, keys, where)
-    label = document["label"]
-    if isinstance(label, bool) or label not in (0, 1) or not isinstance(label, int):
-        raise UserError(f"{where}: 'label' must be 1 (inside) or 0 (outside), not {_show(label)}")
+    label = _label(document, where)
     if in_space:
-        x, y, z = _numbers(document, "xyz", 3, where)
+        x, y, z = _numbers(document["xyz"], "'xyz'", 3, where)
         return PointPrompt3D((x, y, z), label)
-    x, y = _numbers(document, "xy", 2, where)
+    x, y = _numbers(document["xy"], "'xy'", 2, where)
     return PointPrompt2D(_view(document, where), (x, y), label)
+
+
+def _scribble(document: Any, where: str, folder: Path) -> LineScribble | PaintedScribble:
+    painted = isinstance(document, dict) and "path" in document
+    keys = {"view", "path" if painted else "xy", "label"}
+    _expect_keys(document, keys, keys, where)
+    view, label = _view(document, where), _label(document, where)
+    if painted:
+        return PaintedScribble(view, _path(document, where, folder), label)
+    corners = document["xy"]
+    if not isinstance(corners, list) or not corners:
+        raise UserError(f"{where}: 'xy' must be a list of corners [x, y], at least one, not {_show(corners)}")
+    read = [_numbers(corner, f"'xy'[{i}]", 2, where) for i, corner in enumerate(corners)]
+    return LineScribble(view, tuple((x, y) for x, y in read), label)
+
+
+def _mask(document: Any, where: str, folder: Path) -> MaskPrompt:
+    _expect_keys(document, {"view", "path"}, {"view", "path"}, where)
+    return MaskPrompt(_view(document, where), _path(document, where, folder))
 
 
 def _box(document: Any, where: str) -> BoxPrompt:
     _expect_keys(document, {"view", "xyxy"}, {"view", "xyxy"}, where)
-    x0, y0, x1, y1 = _numbers(document, "xyxy", 4, where)
+    x0, y0, x1, y1 = _numbers(document["xyxy"], "'xyxy'", 4, where)
     if x0 >= x1 or y0 >= y1:
         raise UserError(f"{where}: 'xyxy' must be [x0, y0, x1, y1] with x0 < x1 and y0 < y1, not {[x0, y0, x1, y1]}")
     return BoxPrompt(_view(document, where), (x0, y0, x1, y1))
@@ -219,11 +244,24 @@ def _view(document: dict, where: str) -> str:
     return view
 
 
-def _numbers(document: dict, key: str, count: int, where: str) -> tuple[float, ...]:
-    values = document[key]
+def _label(document: dict, where: str) -> int:
+    label = document["label"]
+    if isinstance(label, bool) or label not in (0, 1) or not isinstance(label, int):
+        raise UserError(f"{where}: 'label' must be 1 (inside) or 0 (outside), not {_show(label)}")
+    return label
+
+
+def _path(document: dict, where: str, folder: Path) -> Path:
+    path = document["path"]
+    if not isinstance(path, str) or not path.strip() or "\0" in path:
+        raise UserError(f"{where}: 'path' must be a picture file, not {_show(path)}")
+    return folder / path
+
+
+def _numbers(values: Any, what: str, count: int, where: str) -> tuple[float, ...]:
     ok = isinstance(values, list) and len(values) == count
     if not ok or not all(isinstance(v, int | float) and not isinstance(v, bool) and _is_finite(v) for v in values):
-        raise UserError(f"{where}: {key!r} must be {count} numbers, not {_show(values)}")
+        raise UserError(f"{where}: {what} must be {count} numbers, not {_show(values)}")
     return tuple(float(value) for value in values)
 
 
@@ -261,8 +299,20 @@ def _object_document(entry: ObjectPrompts) -> dict[str, Any]:
     points += [{"xyz": list(point.xyz), "label": point.label} for point in entry.points_3d]
     if points:
         document["points"] = points
+    if entry.scribbles:
+        document["scribbles"] = [
+            {"view": scribble.view, **_drawn(scribble), "label": scribble.label} for scribble in entry.scribbles
+        ]
     if entry.boxes:
         document["boxes"] = [{"view": box.view, "xyxy": list(box.xyxy)} for box in entry.boxes]
+    if entry.masks:
+        document["masks"] = [{"view": mask.view, "path": str(mask.path)} for mask in entry.masks]
     if entry.text is not None:
         document["text"] = entry.text
     return document
+
+
+def _drawn(scribble: LineScribble | PaintedScribble) -> dict[str, Any]:
+    if isinstance(scribble, PaintedScribble):
+        return {"path": str(scribble.path)}
+    return {"xy": [list(corner) for corner in scribble.xy]}

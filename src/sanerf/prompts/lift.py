@@ -2,21 +2,25 @@
 
 Clicks are in pixels of the image files; rendering and decoding happen at the run's resolution, in whose pixels
 everything here is once lifted. Depth is rendered for the few pixels that are asked about, not for whole pictures.
+Scribbles, boxes and masks come to other views as a few points that are chosen here; where such a point has nothing
+solid under it, as a stroke across a handle's hole, it is passed over, while a user's own click there is an error.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import torch
 import torch.nn.functional as F
 from scipy import ndimage
 from torch import Tensor
 
+from sanerf.data.images import load_view_mask
 from sanerf.data.scene import Scene
 from sanerf.errors import UserError
 from sanerf.geometry.cameras import Camera, camera_rays, inside_image, project
-from sanerf.prompts.file import ObjectPrompts
+from sanerf.prompts.file import MaskPrompt, ObjectPrompts
 from sanerf.prompts.project import LEAST_ACCUMULATION, lift_points, project_prompts
+from sanerf.prompts.scribble import scribble_clicks
 from sanerf.render.images import Renderer
 from sanerf.render.renderer import median_distance
 from sanerf.segmenter.protocol import ViewPrompts
@@ -24,16 +28,28 @@ from sanerf.shapes import Bool, Float, Int64
 
 OCCLUSION_TOLERANCE = 0.03
 """A point may lie this fraction of its depth behind the rendered surface and still count as seen."""
+MASK_LOGIT = 10.0
+"""What a pixel of a given mask tells the decoder where it is object, its negative where it is not.
+
+The image predictors of SAM, SAM-HQ and SAM 2 take logits alone and turn no binary mask into them; this is what SAM 2's
+authors make of one in videos (`sam2_base.py`: 20 times the mask less 10)."""
+POINTS_OF_A_MASK = 3
+"""As many spread-out points stand for a mask, a box's or the user's own, in other views."""
 
 
 @dataclass(frozen=True)
 class LiftedPrompts:
-    """One object's prompts in the world. `boxes` are (x0, y0, x1, y1) in pixels of the view they were drawn in."""
+    """One object's prompts in the world.
+
+    `boxes` are (x0, y0, x1, y1) in pixels of the view they were drawn in, `masks` are logits of that view's pixels;
+    both by view, at the run's resolution.
+    """
 
     name: str
     p_world: Float[Tensor, "points 3"]
     labels: Int64[Tensor, "points"]
     boxes: dict[int, Float[Tensor, "4"]]
+    masks: dict[int, Float[Tensor, "h w"]] = field(default_factory=dict)
 
 
 def sparse_depth(
@@ -61,12 +77,13 @@ def lift_objects(
     renderer: Renderer,
     mask_of_box: Callable[[int, ViewPrompts], Bool[Tensor, "h w"]],
 ) -> list[LiftedPrompts]:
-    """All objects' clicks, 3D points and boxes in the world; `cameras` are all views' at the run's resolution.
+    """All objects' prompts in the world; `cameras` are all views' at the run's resolution.
 
     A box says nothing in other views by itself: `mask_of_box(view, prompts)` decodes it where it was drawn, and a few
     points well inside of that mask stand for it elsewhere. Decoding may be slow, so no box is decoded before all
-    clicks are known to be good. Raises UserError for a click on empty space, and for an object that has no point
-    inside it.
+    clicks are known to be good. A mask is asked of the decoder again in the view it is of, and a few points deep inside
+    of it stand for it elsewhere. Raises UserError for a click on empty space, a scribble that is nowhere on anything
+    solid, and an object that has no point inside it.
     """
     lifted = [_lift_points(prompts, scene, cameras, renderer) for prompts in objects]
     return [
@@ -76,23 +93,54 @@ def lift_objects(
 
 
 def _lift_points(prompts: ObjectPrompts, scene: Scene, cameras: Sequence[Camera], renderer: Renderer) -> LiftedPrompts:
-    """One object's clicks and 3D points. One that has no point inside it must have a box, from which some may come."""
+    """One object's clicks, scribbles, 3D points and masks. One that has no point inside it must have a box, from which
+    some may come."""
     points, labels = [torch.zeros(0, 3)], []
     for index in sorted({scene.view_index(p.view) for p in prompts.points_2d}):
         clicks = [p for p in prompts.points_2d if scene.view_index(p.view) == index]
         xy = to_run_pixels(scene, cameras, index, torch.tensor([p.xy for p in clicks], dtype=torch.float32))
         points.append(_lift(renderer, cameras[index], xy, clicks[0].view))
         labels += [p.label for p in clicks]
+    for scribble in prompts.scribbles:
+        index = scene.view_index(scribble.view)
+        xy = to_run_pixels(scene, cameras, index, scribble_clicks(scribble, scene.views[index]))
+        found = _lift_solid(renderer, cameras[index], xy, scribble.view)
+        if not len(found):
+            raise UserError(f"the scribble of the object {prompts.name!r} in {scribble.view} is on empty space")
+        points.append(found)
+        labels += [scribble.label] * len(found)
     if prompts.points_3d:
         p_file = torch.tensor([p.xyz for p in prompts.points_3d], dtype=torch.float32)
         points.append(scene.world_from_file.apply(p_file))
         labels += [p.label for p in prompts.points_3d]
+    masks = {}
+    for mask in prompts.masks:
+        index = scene.view_index(mask.view)
+        masks[index], inner = _mask_logits_and_points(mask, scene, cameras, index)
+        points.append(_lift_solid(renderer, cameras[index], inner, mask.view))
+        labels += [1] * len(points[-1])
     if not labels and not prompts.boxes:
+        if masks:
+            raise UserError(
+                f"there is nothing solid in the mask of the object {prompts.name!r}; give it a point inside"
+            )
         what = "only a text prompt, which comes with a later version" if prompts.text else "no usable prompt"
         raise UserError(f"the object {prompts.name!r} has {what}; give it a point or a box")
     if not prompts.boxes:
         _check_inside(prompts.name, labels)
-    return LiftedPrompts(prompts.name, torch.cat(points), torch.tensor(labels, dtype=torch.int64), {})
+    return LiftedPrompts(prompts.name, torch.cat(points), torch.tensor(labels, dtype=torch.int64), {}, masks)
+
+
+def _mask_logits_and_points(
+    mask: MaskPrompt, scene: Scene, cameras: Sequence[Camera], index: int
+) -> tuple[Float[Tensor, "h w"], Float[Tensor, "points 2"]]:
+    """A mask as logits at the run's resolution, by the share of each pixel that it covers, and pixels deep inside."""
+    whole = load_view_mask(mask.path, scene.views[index])
+    size = (cameras[index].height, cameras[index].width)
+    share = F.interpolate(whole[None, None].float(), size, mode="area")[0, 0]
+    # Of a thing thinner than a pixel no pixel is half covered.
+    inside = share >= min(0.5, float(share.max()))
+    return MASK_LOGIT * (2 * share - 1), points_inside(inside, POINTS_OF_A_MASK)
 
 
 def _lift_boxes(
@@ -110,16 +158,13 @@ def _lift_boxes(
         corners = torch.tensor(box.xyxy, dtype=torch.float32).reshape(2, 2)
         boxes[index] = to_run_pixels(scene, cameras, index, corners).reshape(4)
         alone = ViewPrompts(torch.zeros(0, 2), torch.zeros(0, dtype=torch.int64), boxes[index])
-        inner = points_inside(mask_of_box(index, alone), count=3)
-        # They are ours, not the user's clicks: one on empty space, as through a handle, is passed over.
-        inner = inner[on_solid(renderer, cameras[index], inner)]
-        if len(inner):
-            points.append(_lift(renderer, cameras[index], inner, box.view))
-            labels += [1] * len(inner)
+        inner = points_inside(mask_of_box(index, alone), POINTS_OF_A_MASK)
+        points.append(_lift_solid(renderer, cameras[index], inner, box.view))
+        labels += [1] * len(points[-1])
     if boxes and not labels:
         raise UserError(f"there is nothing solid in the box of the object {prompts.name!r}; give it a point inside")
     _check_inside(prompts.name, labels)
-    return LiftedPrompts(prompts.name, torch.cat(points), torch.tensor(labels), boxes)
+    return replace(lifted, p_world=torch.cat(points), labels=torch.tensor(labels), boxes=boxes)
 
 
 def _check_inside(name: str, labels: Sequence[int]) -> None:
@@ -147,15 +192,24 @@ def _lift(renderer: Renderer, camera: Camera, xy: Float[Tensor, "points 2"], vie
     return lift_points(xy, depth_z, camera, accumulation=accumulation, view=view)
 
 
+def _lift_solid(
+    renderer: Renderer, camera: Camera, xy: Float[Tensor, "pixels 2"], view: str
+) -> Float[Tensor, "points 3"]:
+    """The surface points under those of our own pixels that lie on something."""
+    xy = xy[inside_image(camera, xy)]
+    xy = xy[on_solid(renderer, camera, xy)]
+    return _lift(renderer, camera, xy, view) if len(xy) else torch.zeros(0, 3)
+
+
 def view_prompts(lifted: LiftedPrompts, view: int, camera: Camera, renderer: Renderer) -> ViewPrompts | None:
     """What of an object's prompts can be seen in a view; None where no point inside the object can."""
     xy, _ = project(camera, lifted.p_world)
     depth_z, _ = sparse_depth(renderer, camera, xy)
     seen = project_prompts(camera, lifted.p_world, depth_z, OCCLUSION_TOLERANCE)
-    box = lifted.boxes.get(view)
-    if box is None and not bool((seen.visible & (lifted.labels == 1)).any()):
+    box, mask = lifted.boxes.get(view), lifted.masks.get(view)
+    if box is None and mask is None and not bool((seen.visible & (lifted.labels == 1)).any()):
         return None
-    return ViewPrompts(seen.xy[seen.visible], lifted.labels[seen.visible], box)
+    return ViewPrompts(seen.xy[seen.visible], lifted.labels[seen.visible], box, mask)
 
 
 def points_inside(mask: Bool[Tensor, "h w"], count: int) -> Float[Tensor, "points 2"]:

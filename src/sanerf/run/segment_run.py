@@ -17,7 +17,8 @@ from sanerf.errors import UserError
 from sanerf.fields.object import ObjectField
 from sanerf.geometry.cameras import Camera, resized
 from sanerf.progress import OnPart, Progress
-from sanerf.prompts.file import PromptSet, check_prompts, prompts_to_json
+from sanerf.prompts.check import check_prompts
+from sanerf.prompts.file import PromptSet, prompts_to_json
 from sanerf.prompts.lift import LiftedPrompts, lift_objects
 from sanerf.render.images import Renderer, render_image
 from sanerf.render.pictures import to_bytes
@@ -89,20 +90,23 @@ def lift_prompts(
 
 
 def segment_run(
-    run: Run, renderer: Renderer, prompts: PromptSet, segmenter: str, *, seed: int, progress: Progress
+    run: Run, renderer: Renderer, prompts: PromptSet, segmenter: str, *, seed: int, progress: Progress, refine: int = 0
 ) -> tuple[Segmentation, dict[str, float]]:
     """Segment all objects of a prompt set jointly and store the result in the run folder.
 
-    Gives the segmentation and the seconds of its stages "encode", "decode" and "aggregate". Raises UserError for
-    prompts that cannot be used, for objects of which no view has a mask, and where another process works on the run.
+    The first masks, those of the prompts, each go back to the decoder up to `refine` times. Gives the segmentation and
+    the seconds of its stages "encode", "decode" and "aggregate". Raises UserError for prompts that cannot be used, for
+    objects of which no view has a mask, and where another process works on the run.
     """
     check_prompts(prompts, run.scene)
     with run_lock(run.path):
-        return _segment(run, renderer, prompts=prompts, segmenter=segmenter, seed=seed, progress=progress)
+        return _segment(
+            run, renderer, prompts=prompts, segmenter=segmenter, seed=seed, progress=progress, refine=refine
+        )
 
 
 def _segment(
-    run: Run, renderer: Renderer, *, prompts: PromptSet, segmenter: str, seed: int, progress: Progress
+    run: Run, renderer: Renderer, *, prompts: PromptSet, segmenter: str, seed: int, progress: Progress, refine: int
 ) -> tuple[Segmentation, dict[str, float]]:
     names = [entry.name for entry in prompts.objects]
     stages = _Stages(progress)
@@ -111,13 +115,14 @@ def _segment(
         decoder, masks = None, masks_from_files(folder, names, run.scene, training_cameras(run))
     else:
         decoder = open_decoder(run, segmenter, renderer.density_grid.device)
-        masks = _decode_prompts(decoder, prompts, renderer, stages)
+        masks = _decode_prompts(decoder, prompts, renderer, stages, refine)
     _check_masks(masks, names)
     stages.end("decode")
     field, masks = _aggregate(run, renderer, names=names, masks=masks, decoder=decoder, seed=seed, stages=stages)
     record: dict[str, Any] = {
         "segmenter": segmenter,
         "seed": seed,
+        "refine": refine,
         "seconds": stages.seconds,
         "prompts": prompts_to_json(prompts),
     }
@@ -142,7 +147,9 @@ class _Stages:
         return lambda done, total: self._progress(activity, done, total)
 
 
-def _decode_prompts(decoder: Decoder, prompts: PromptSet, renderer: Renderer, stages: _Stages) -> ViewMasks:
+def _decode_prompts(
+    decoder: Decoder, prompts: PromptSet, renderer: Renderer, stages: _Stages, refine: int
+) -> ViewMasks:
     """The masks of all objects in the training views where their prompts are seen."""
     # Encoding takes minutes: a click on empty space must be refused before.
     lifted = lift_prompts(prompts, decoder, run_cameras(decoder.run), renderer)
@@ -152,9 +159,8 @@ def _decode_prompts(decoder: Decoder, prompts: PromptSet, renderer: Renderer, st
     images = (run_image(decoder.run, view) for view in training)
     decoder.cache.encode_all(images, lambda done: on_encoded(done, len(training)))
     stages.end("encode")
-    return decode_views(
-        decoder.segmenter, decoder.features, lifted, training, renderer, on_progress=stages.listener("decode")
-    )
+    on_decoded = stages.listener("decode")
+    return decode_views(decoder.segmenter, decoder.features, lifted, training, renderer, refine, on_decoded)
 
 
 def _aggregate(

@@ -17,7 +17,13 @@ _BOX_SLACK = 0.1
 def choose_hypothesis(
     hypotheses: MaskHypotheses, prompts: ViewPrompts
 ) -> tuple[Float[Tensor, "h w"], Float[Tensor, ""]]:
-    """Mask logits and predicted IoU of the best hypothesis.
+    """Mask logits and predicted IoU of the best hypothesis."""
+    best = best_hypothesis(hypotheses, prompts)
+    return hypotheses.mask_logits[best], hypotheses.predicted_iou[best]
+
+
+def best_hypothesis(hypotheses: MaskHypotheses, prompts: ViewPrompts) -> int:
+    """The index of the best hypothesis.
 
     Best means: the largest fraction of points whose label the mask agrees with; among those, with a box, the masks
     whose extent has an IoU with it within 0.1 of the best; among those the highest predicted IoU, the first of equals.
@@ -29,8 +35,7 @@ def choose_hypothesis(
         fit = extent_iou(masks, prompts.box)
         candidates &= fit >= fit[candidates].max() - _BOX_SLACK
     belief = hypotheses.predicted_iou.masked_fill(~candidates.to(hypotheses.predicted_iou.device), -torch.inf)
-    best = int(belief.argmax())
-    return hypotheses.mask_logits[best], hypotheses.predicted_iou[best]
+    return int(belief.argmax())
 
 
 def point_agreement(masks: Bool[Tensor, "hypotheses h w"], prompts: ViewPrompts) -> Float[Tensor, "hypotheses"]:

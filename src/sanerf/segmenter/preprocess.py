@@ -103,6 +103,11 @@ def picture_masks(
     return F.interpolate(masks, (frame.height, frame.width), mode="bilinear", align_corners=False)[0]
 
 
+def has_mask(prompt: ViewPrompts) -> bool:
+    """Whether a prompt has a mask, in either form."""
+    return prompt.mask_logits is not None or prompt.low_res_logits is not None
+
+
 def model_inputs(prompts: list[ViewPrompts], frame: Frame, device: torch.device) -> dict[str, Tensor]:
     """Keyword arguments of a model for prompts of one kind: equal click counts, all or none with a box or a mask.
 
@@ -118,8 +123,11 @@ def model_inputs(prompts: list[ViewPrompts], frame: Frame, device: torch.device)
     if boxes:
         corners = frame_coordinates(torch.cat([box.reshape(2, 2) for box in boxes]), frame)
         inputs["input_boxes"] = corners.reshape(1, len(boxes), 4)
+    assert first.mask_logits is None or first.low_res_logits is None, "a prompt has one mask"
     if first.mask_logits is not None:
-        assert len(prompts) == 1, len(prompts)
         inputs["input_masks"] = frame_mask(first.mask_logits, frame)
+    elif first.low_res_logits is not None:
+        inputs["input_masks"] = first.low_res_logits.float()[None, None]
+    assert "input_masks" not in inputs or len(prompts) == 1, len(prompts)
     assert inputs, "a prompt needs a point, a box or a mask"
     return {key: value.to(device) for key, value in inputs.items()}

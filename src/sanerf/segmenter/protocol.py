@@ -26,22 +26,29 @@ class ImageFeatures:
 class ViewPrompts:
     """The prompts of one object in one view, in pixels (x, y) of the encoded picture, pixel (0, 0) centred at (.5, .5).
 
-    `labels` are 1 inside, 0 outside. `box` is (x0, y0, x1, y1). `mask_logits` is a previous mask of the whole picture
-    at any resolution. At least one point, a box or a mask must be there.
+    `labels` are 1 inside, 0 outside. `box` is (x0, y0, x1, y1). A mask comes in one of two forms: `mask_logits` is one
+    of the whole picture at any resolution, from anywhere; `low_res_logits` is `MaskHypotheses.low_res_logits` of the
+    same segmenter and picture, which goes back as it came. At least one point, a box or a mask must be there.
     """
 
     points: Float[Tensor, "clicks 2"]
     labels: Int[Tensor, "clicks"]
     box: Float[Tensor, "4"] | None = None
     mask_logits: Float[Tensor, "mh mw"] | None = None
+    low_res_logits: Float[Tensor, "ph pw"] | None = None
 
 
 @dataclass(frozen=True)
 class MaskHypotheses:
-    """A decoder's answers to one `ViewPrompts`, at the encoded picture's resolution; a logit above 0 is object."""
+    """A decoder's answers to one `ViewPrompts`, at the encoded picture's resolution; a logit above 0 is object.
+
+    `low_res_logits` are the same masks as the decoder itself takes them back, in its own frame (SAM's quarter of the
+    input frame, `mini`'s stride 2); None where a segmenter gives none.
+    """
 
     mask_logits: Float[Tensor, "hypotheses h w"]
     predicted_iou: Float[Tensor, "hypotheses"]
+    low_res_logits: Float[Tensor, "hypotheses ph pw"] | None = None
 
 
 @runtime_checkable

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from sanerf.segmenter.precision import Precision, encode_maps, encoder_dtype
-from sanerf.segmenter.preprocess import Frame, model_inputs, picture_masks, sam_pixel_values
+from sanerf.segmenter.preprocess import Frame, has_mask, model_inputs, picture_masks, sam_pixel_values
 from sanerf.segmenter.pretrained import load_pretrained, model_fingerprint
 from sanerf.segmenter.protocol import ImageFeatures, MaskHypotheses, ViewPrompts
 from sanerf.shapes import UInt8
@@ -79,7 +79,7 @@ def decode_in_groups(
     for indices in _groups(prompts):
         small_logits, predicted_iou = call(model_inputs([prompts[i] for i in indices], frame, device))
         for i, logits, iou in zip(indices, small_logits, predicted_iou, strict=True):
-            answers[i] = MaskHypotheses(picture_masks(logits, frame), iou)
+            answers[i] = MaskHypotheses(picture_masks(logits, frame), iou, logits)
     return [answers[i] for i in range(len(prompts))]
 
 
@@ -87,7 +87,7 @@ def _groups(prompts: Sequence[ViewPrompts]) -> list[list[int]]:
     """Indices of prompts that one model call can answer: equal click counts and boxes; mask prompts each alone."""
     groups: dict[tuple[int, bool, int], list[int]] = {}
     for i, prompt in enumerate(prompts):
-        alone = i if prompt.mask_logits is not None else -1
+        alone = i if has_mask(prompt) else -1
         groups.setdefault((len(prompt.labels), prompt.box is not None, alone), []).append(i)
     return [
         indices[start : start + _PROMPTS_A_CALL]

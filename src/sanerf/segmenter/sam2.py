@@ -7,6 +7,7 @@ authors' image predictor leaves it aside too, since who clicks on an object sees
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -18,10 +19,11 @@ from sanerf.segmenter.preprocess import Frame, sam2_pixel_values
 from sanerf.segmenter.pretrained import load_pretrained, model_fingerprint
 from sanerf.segmenter.protocol import ImageFeatures, MaskHypotheses, ViewPrompts
 from sanerf.segmenter.sam import decode_in_groups
-from sanerf.shapes import UInt8
+from sanerf.shapes import Float, UInt8
 
 _MAPS = ("stride_4", "stride_8", "image_embeddings")
 """In the order that transformers gives and takes them."""
+_FEEDBACK_LIMIT = 32.0
 
 
 def load_sam2(source: str, device: torch.device, *, precision: Precision = "auto") -> "Sam2Segmenter":
@@ -75,4 +77,11 @@ class Sam2Segmenter:
             return out.pred_masks[0], out.iou_scores[0]
 
         frame = Frame(features.height, features.width, self._side, stretched=True)
-        return decode_in_groups(call, prompts, frame=frame, device=self._model.device)
+        answers = decode_in_groups(call, prompts, frame=frame, device=self._model.device)
+        return [replace(answer, low_res_logits=_limited(answer.low_res_logits)) for answer in answers]
+
+
+def _limited(low_res_logits: Float[Tensor, "hypotheses ph pw"] | None) -> Float[Tensor, "hypotheses ph pw"]:
+    """Logits to be fed back, within the bounds that the authors' image predictor sets."""
+    assert low_res_logits is not None
+    return low_res_logits.clamp(-_FEEDBACK_LIMIT, _FEEDBACK_LIMIT)

@@ -103,7 +103,9 @@ class MiniSegmenter:
             labels[row, :count] = prompt.labels.to(self._device, torch.long)
             if prompt.box is not None:
                 box[row] = prompt.box.to(self._device, torch.float32) * scale.repeat(2)
-            if prompt.mask_logits is not None:
+            if prompt.low_res_logits is not None:
+                previous[row] = _limited(prompt.low_res_logits.to(self._device, torch.float32))
+            elif prompt.mask_logits is not None:
                 previous[row] = _fit_previous(prompt.mask_logits.to(self._device), (rows, columns), padded)
         expanded = {name: x.expand(n, -1, -1, -1) for name, x in maps.items()}
         logits, predicted, _ = self._network.decoder(expanded, points, labels, box, previous)
@@ -112,15 +114,18 @@ class MiniSegmenter:
         for row in range(n):
             full = F.interpolate(logits[row][None], size=padded, mode="bilinear", align_corners=False)
             full = F.interpolate(full[..., :rows, :columns], size=size, mode="bilinear", antialias=True)[0]
-            answers.append(MaskHypotheses(full.contiguous(), predicted[row].clone()))
+            answers.append(MaskHypotheses(full.contiguous(), predicted[row].clone(), logits[row].clone()))
         return answers
 
 
 def _check(prompt: ViewPrompts) -> None:
     if len(prompt.points) != len(prompt.labels):
         raise UserError(f"{len(prompt.points)} points came with {len(prompt.labels)} labels: one label a point")
-    if len(prompt.labels) == 0 and prompt.box is None and prompt.mask_logits is None:
+    masks = [mask for mask in (prompt.mask_logits, prompt.low_res_logits) if mask is not None]
+    if len(prompt.labels) == 0 and prompt.box is None and not masks:
         raise UserError("a prompt needs at least one point, a box or a mask")
+    if len(masks) > 1:
+        raise UserError("a prompt has one mask: mask_logits or low_res_logits, not both")
     if len(prompt.labels) and not bool(((prompt.labels == 0) | (prompt.labels == 1)).all()):
         raise UserError("a point's label is 1 (inside) or 0 (outside)")
 
@@ -132,7 +137,12 @@ def _fit_previous(
     limited = mask_logits[None, None].float().clamp(-PREVIOUS_LIMIT, PREVIOUS_LIMIT)
     resized = F.interpolate(limited, size=scaled, mode="bilinear", antialias=True)
     whole = F.pad(resized, (0, padded[1] - scaled[1], 0, padded[0] - scaled[0]), value=-PREVIOUS_LIMIT)
-    return F.avg_pool2d(whole, 2)[0, 0] + 1e-6
+    return _limited(F.avg_pool2d(whole, 2)[0, 0])
+
+
+def _limited(previous: Float[Tensor, "h2 w2"]) -> Float[Tensor, "h2 w2"]:
+    """A previous mask as the decoder was trained with, and never all zero, which would mean that there is none."""
+    return previous.clamp(-PREVIOUS_LIMIT, PREVIOUS_LIMIT) + 1e-6
 
 
 def _fingerprint(network: MiniNetwork, long_side: int) -> str:
