@@ -128,9 +128,7 @@ def write_page(out: Path, done: list[Done], *, segmenter: str, config: "Everythi
         caption = f"{photo.name}: {photo.masks} masks"
         figures.append(Figure(source, caption, f"the masks of {photo.name}, each in a colour of its own"))
     count = sum(photo.masks for photo in done)
-    text = (
-        "Each mask has a colour; where several lie the smallest shows, and where there is none the photo is dim."
-    )
+    text = "Each mask has a colour; where several lie the smallest shows, and where there is none the photo is dim."
     if step > 1:
         text += f" One in {step} photographs is shown."
     layers = f", and {config.layers} layers of windows" if config.layers else ""

@@ -17,7 +17,7 @@ def without_specks(mask: Bool[np.ndarray, "h w"], least: int) -> Bool[np.ndarray
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if least <= 1 or not len(rows):
         return mask
-    top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
+    (top, bottom), (left, right) = ((int(kept[0]), int(kept[-1]) + 1) for kept in (rows, columns))
     cut = mask[top:bottom, left:right]
     # What reaches a side of the mask's box goes on beyond it, save where that is the picture's.
     open_sides = (top > 0, bottom < mask.shape[0], left > 0, right < mask.shape[1])
