@@ -19,10 +19,11 @@ from sanerf.segmenter.everything_config import EverythingConfig
 from sanerf.segmenter.load import load_segmenter
 from sanerf.segmenter.mini.segmenter import load_mini
 from sanerf.segmenter.preprocess import Frame, picture_masks
-from sanerf.segmenter.protocol import SmallMaskSegmenter
+from sanerf.segmenter.protocol import MaskHypotheses, SmallMaskSegmenter
 from sanerf.segmenter.windows import Window, picture_windows, window_points
 
 HEIGHT, WIDTH, SIDE, POINTS = 120, 160, 128, 4
+THRESHOLD = 4.0
 CPU = torch.device("cpu")
 
 
@@ -44,11 +45,15 @@ def obvious_nms(boxes: torch.Tensor, scores: torch.Tensor, _, iou_threshold: flo
 
 
 class Plain:
-    """A segmenter without `decode_small`."""
+    """A segmenter without `decode_small`, whose masks lie above `THRESHOLD`: random ones above 0 fill the picture."""
 
     def __init__(self, segmenter):
-        self.name, self.fingerprint = segmenter.name, segmenter.fingerprint
-        self.encode, self.decode = segmenter.encode, segmenter.decode
+        self.name, self.fingerprint, self.encode = segmenter.name, segmenter.fingerprint, segmenter.encode
+        self.wrapped = segmenter
+
+    def decode(self, features, prompts):
+        answers = self.wrapped.decode(features, prompts)
+        return [MaskHypotheses(answer.mask_logits - THRESHOLD, answer.predicted_iou) for answer in answers]
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +66,7 @@ def pair(tmp_path_factory) -> Iterator[tuple]:
         last = network.mask_decoder.iou_prediction_head.layers[-1]
         last.weight.data *= 0.01  # so that predicted IoUs are about one half
         last.bias.data[:] = 0.5
+        network.mask_threshold = THRESHOLD
         path = tmp_path_factory.mktemp("sam") / "weights.pth"
         torch.save(network.state_dict(), path)
         module = importlib.import_module("segment_anything.automatic_mask_generator")
@@ -87,12 +93,12 @@ def moved_grids(config: EverythingConfig) -> list[np.ndarray]:
 def test_the_same_masks_stay_as_with_the_authors_generator(pair, layers: int, duplicate_iou: float):
     generator, segmenter = pair
     config = EverythingConfig(
-        points=POINTS, points_divisor=2.0, layers=layers, predicted_iou=0.5, stability=0.2, stability_offset=0.5,
+        points=POINTS, points_divisor=2.0, layers=layers, predicted_iou=0.3, stability=0.05, stability_offset=0.5,
         duplicate_iou=duplicate_iou, overlap="box", least_share=0.0, window_margin=0.2,
     )  # fmt: skip
     image = picture(HEIGHT, WIDTH)
     theirs = generator(
-        points_per_side=None, point_grids=moved_grids(config), pred_iou_thresh=0.5, stability_score_thresh=0.2,
+        points_per_side=None, point_grids=moved_grids(config), pred_iou_thresh=0.3, stability_score_thresh=0.05,
         stability_score_offset=0.5, box_nms_thresh=duplicate_iou, crop_nms_thresh=duplicate_iou, crop_n_layers=layers,
     ).generate(image.numpy())  # fmt: skip
     ours = find_everything(Plain(segmenter), image, config)

@@ -36,6 +36,8 @@ class Masks(CommonOptions):
     """for --everything: predicted IoU above which a mask counts; less finds more and worse (the segmenter's own)"""
     stability: Annotated[float | None, optional("SCORE")] = None
     """for --everything: stability score from which a mask counts; less finds more and worse (the segmenter's own)"""
+    duplicates: Annotated[float | None, optional("IOU")] = None
+    """for --everything: of two masks with a higher IoU one goes (0.7)"""
 
     @property
     def goes_on(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -47,7 +49,7 @@ class Masks(CommonOptions):
         if self.everything:
             self._everything()
             return
-        for name in ("points", "layers", "iou", "stability"):
+        for name in ("points", "layers", "iou", "stability", "duplicates"):
             if getattr(self, name) is not None:
                 raise UserError(f"--{name} goes with --everything, not with --maps")
         self._from_maps()
@@ -68,8 +70,13 @@ class Masks(CommonOptions):
             photos = find_photos(self.scene)
             check_folder(self.out)
             segmenter = load_segmenter(self.segmenter, open_device(self))
-            asked = {"points": self.points, "layers": self.layers, "predicted_iou": self.iou}
-            asked["stability"] = self.stability
+            asked = {
+                "points": self.points,
+                "layers": self.layers,
+                "predicted_iou": self.iou,
+                "stability": self.stability,
+                "duplicate_iou": self.duplicates,
+            }
             given = {name: value for name, value in asked.items() if value is not None}
             config = replace(preset(segmenter), **given)
             self.out.mkdir(parents=True, exist_ok=True)

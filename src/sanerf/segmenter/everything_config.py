@@ -62,7 +62,9 @@ class EverythingConfig:
 
 
 PRESETS = {
-    "mini": EverythingConfig(points=16, predicted_iou=0.5, stability=0.5, stability_offset=0.5, prompts_a_call=16),
+    "mini": EverythingConfig(
+        points=16, predicted_iou=0.5, stability=0.5, stability_offset=0.5, least_share=5e-4, prompts_a_call=16
+    ),
     "sam": EverythingConfig(),
     "sam-hq": EverythingConfig(),
     "sam2": EverythingConfig(predicted_iou=0.8),
