@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from command_process import assert_refused, files, size_of
+from command_stage import write_scene
 from PIL import Image
 
 from sanerf.segmenter.coco_rle import from_coco
@@ -68,11 +69,12 @@ def test_masks_of_two_photographs_and_going_on(photos, sanerf, tmp_path):
     assert [photo["seconds"] is None for photo in json.loads(other.out)["photos"]] == [False]
 
 
-def test_views_of_a_scene_and_an_unreadable_photograph(stage, photos, sanerf, tmp_path):
+def test_views_of_a_scene_and_an_unreadable_photograph(photos, sanerf, tmp_path):
     few = ("--everything", "--points", 1)
-    ended = sanerf("masks", stage.scene, *few, "--out", tmp_path / "scene", "--json")
+    write_scene(tmp_path / "scene", frames=3)
+    ended = sanerf("masks", tmp_path / "scene", *few, "--out", tmp_path / "of_scene", "--json")
     assert ended.code == 0, ended.err
-    assert sorted(p["name"] for p in json.loads(ended.out)["photos"]) == [f"{i}.png" for i in range(10)]
+    assert sorted(p["name"] for p in json.loads(ended.out)["photos"]) == ["0.png", "1.png", "2.png"]
     (photos / "b.jpg").write_bytes(b"no picture")
     ended = sanerf("masks", photos, *few, "--out", tmp_path / "out", "--json")
     assert ended.code == 0 and "left out: " in ended.err and "b.jpg" in ended.err
