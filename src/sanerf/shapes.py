@@ -29,6 +29,9 @@ without, and then an annotation is just the array type. Axis words have one mean
     side                 cells or pixels along the edge of a cube or a square
     hypotheses           masks a decoder proposes for one prompt
     clicks               point prompts of one object in one view
+    candidates           masks of one picture that are in question
+    bytes                eight pixels each of a packed mask
+    runs                 pixels in a row that are all in a mask or all not
     faces, vertices      of a mesh; vertices also of a polyline
     voxels               occupied cells of a regular grid
     cells                cells of the density grid, some or all of them
@@ -49,10 +52,10 @@ A number behind h, w or c is another size of the same thing (h4 at stride 4), an
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float, Float32, Float64, Int, Int64, UInt8
+    from jaxtyping import Bool, Float, Float32, Float64, Int, Int64, UInt8, UInt16
 else:
     try:
-        from jaxtyping import Bool, Float, Float32, Float64, Int, Int64, UInt8
+        from jaxtyping import Bool, Float, Float32, Float64, Int, Int64, UInt8, UInt16
     except ImportError:
 
         class _Unchecked:
@@ -61,6 +64,6 @@ else:
             def __class_getitem__(cls, item):
                 return item[0]
 
-        Bool = Float = Float32 = Float64 = Int = Int64 = UInt8 = _Unchecked
+        Bool = Float = Float32 = Float64 = Int = Int64 = UInt8 = UInt16 = _Unchecked
 
-__all__ = ["Bool", "Float", "Float32", "Float64", "Int", "Int64", "UInt8"]
+__all__ = ["Bool", "Float", "Float32", "Float64", "Int", "Int64", "UInt8", "UInt16"]

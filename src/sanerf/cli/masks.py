@@ -1,4 +1,4 @@
-"""`sanerf masks SCENE --maps DIR [--objects FILE.json --out DIR]`."""
+"""`sanerf masks SCENE --maps DIR [--objects FILE.json --out DIR]` and `sanerf masks PHOTOS --everything --out DIR`."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -6,27 +6,103 @@ from typing import Annotated
 
 import tyro
 
-from sanerf.cli.console import CommonOptions, optional, print_result
+from sanerf.cli.console import CommonOptions, open_device, optional, peak_memory_gb, print_result, progress_bars
 from sanerf.errors import UserError
 
 
 @dataclass(frozen=True)
 class Masks(CommonOptions):
-    """Make masks of objects from a data set's instance maps; without --objects, list the values in the maps."""
+    """Make masks of objects from a data set's instance maps, or, with --everything, of all that a segmenter finds."""
 
-    scene: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="SCENE")] = field(kw_only=True)
-    """folder of the scene"""
-    maps: Path = field(kw_only=True)
-    """folder of instance maps: STEM.png, STEM.npy or STEM.hdf5, whole numbers as pixel values"""
+    scene: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="SCENE_OR_PHOTOS")] = field(kw_only=True)
+    """folder of the scene; for --everything also a photograph or a folder of them"""
+    maps: Annotated[Path | None, optional("DIR")] = None
+    """folder of instance maps: STEM.png, STEM.npy or STEM.hdf5, whole numbers as pixel values; without --objects their
+    values are listed"""
     objects: Annotated[Path | None, optional("FILE.json")] = None
-    """JSON file of the objects' values, {"chair": 12, "table": [3, 4]}, or 3D-FRONT's metadata"""
+    """for --maps: JSON file of the objects' values, {"chair": 12, "table": [3, 4]}, or 3D-FRONT's metadata"""
     out: Annotated[Path | None, optional("DIR")] = None
-    """folder to write, for `evaluate --masks` and `segment --segmenter masks:`"""
+    """folder to write: with --objects for `evaluate --masks` and `segment --segmenter masks:`"""
+    everything: bool = False
+    """find the masks of everything in each photograph, by a grid of clicks: labels/, masks/ (JSON), overlays/ and
+    index.html"""
+    segmenter: str = "mini"
+    """for --everything: mini, sam:PATH, sam-hq:PATH or sam2:PATH"""
+    points: Annotated[int | None, optional("N")] = None
+    """for --everything: clicks along each side of the grid (mini 16, others 32)"""
+    layers: Annotated[int | None, optional("N")] = None
+    """for --everything: 1 looks at 4 parts of each photograph too, 2 at 16 more, for small things (0)"""
+    iou: Annotated[float | None, optional("IOU")] = None
+    """for --everything: predicted IoU above which a mask counts; less finds more and worse (the segmenter's own)"""
+    stability: Annotated[float | None, optional("SCORE")] = None
+    """for --everything: stability score from which a mask counts; less finds more and worse (the segmenter's own)"""
+    duplicates: Annotated[float | None, optional("IOU")] = None
+    """for --everything: of two masks with a higher IoU one goes (0.7)"""
+
+    @property
+    def goes_on(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self.everything
 
     def run(self) -> None:
+        if self.everything == (self.maps is not None):
+            raise UserError("masks of what? Say either --maps DIR, for a data set's instance maps, or --everything")
+        if self.everything:
+            self._everything()
+            return
+        for name in ("points", "layers", "iou", "stability", "duplicates"):
+            if getattr(self, name) is not None:
+                raise UserError(f"--{name} goes with --everything, not with --maps")
+        self._from_maps()
+
+    def _everything(self) -> None:
+        from dataclasses import replace
+
+        from sanerf.cli.everything import find_photos, write_all, write_page
+        from sanerf.files import FOLDER_MARKER, check_folder
+        from sanerf.segmenter.everything_config import preset
+        from sanerf.segmenter.load import load_segmenter
+
+        if self.out is None:
+            raise UserError("--everything needs --out DIR, the folder to write")
+        if self.objects is not None:
+            raise UserError("--objects goes with --maps, not with --everything")
+        with progress_bars() as progress:
+            photos = find_photos(self.scene)
+            check_folder(self.out)
+            segmenter = load_segmenter(self.segmenter, open_device(self))
+            asked = {
+                "points": self.points,
+                "layers": self.layers,
+                "predicted_iou": self.iou,
+                "stability": self.stability,
+                "duplicate_iou": self.duplicates,
+            }
+            given = {name: value for name, value in asked.items() if value is not None}
+            config = replace(preset(segmenter), **given)
+            self.out.mkdir(parents=True, exist_ok=True)
+            (self.out / FOLDER_MARKER).touch()
+            done = write_all(photos, segmenter, config, out=self.out, progress=progress)
+            page = write_page(self.out, done, segmenter=self.segmenter, config=config)
+        result = {
+            "out": str(self.out),
+            "page": str(page),
+            "photos": [
+                {"name": p.name, "masks": p.masks, "seconds": None if p.seconds is None else round(p.seconds, 2)}
+                for p in done
+            ],
+            "peak_memory_gb": round(peak_memory_gb(), 2),
+        }
+        lines = [
+            f"{p.name}: {p.masks} masks" + (" (there already)" if p.seconds is None else f", {p.seconds:.1f} s")
+            for p in done
+        ]
+        print_result(self, result, [*lines, f"overlays: {page} (peak memory {peak_memory_gb():.1f} GB)"])
+
+    def _from_maps(self) -> None:
         from sanerf.data.instance_maps import list_instances, read_objects, write_object_masks
         from sanerf.data.load import load_scene
 
+        assert self.maps is not None
         if (self.objects is None) != (self.out is None):
             raise UserError("--objects and --out go together: the objects to write masks of, and the folder for them")
         scene = load_scene(self.scene)

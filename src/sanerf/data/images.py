@@ -96,12 +96,15 @@ def load_image(view: View, size: tuple[int, int] | None = None) -> UInt8[Tensor,
 
     Raises UserError, naming the file, where it is unreadable, truncated or not of its camera's size.
     """
-    picture = _upright(view, size)
-    if picture.has_transparency_data:
-        picture = _resampled(_in_mode(picture, "RGBA"), size)
-        white = Image.new("RGBA", picture.size, (255, 255, 255, 255))
-        return _to_tensor(Image.alpha_composite(white, picture).convert("RGB"))
-    return _to_tensor(_resampled(_in_mode(picture, "RGB"), size))
+    return _over_white(_upright(view, size), size)
+
+
+def load_photo(path: Path) -> UInt8[Tensor, "h w 3"]:
+    """A photograph that is no view of a scene, upright as EXIF says; transparent parts are laid over white.
+
+    Raises UserError, naming the file, where it cannot be read.
+    """
+    return _over_white(ImageOps.exif_transpose(_read(path)[0]), None)
 
 
 def load_split(scene: Scene, indices: Sequence[int], downscale: int | float = 1) -> Pictures:
@@ -199,6 +202,14 @@ def _upright(view: View, size: tuple[int, int] | None) -> Image.Image:
         if area is not None:
             picture = picture.resize((width, height), Image.Resampling.BOX, area)
     return ImageOps.exif_transpose(picture) if turned else picture
+
+
+def _over_white(picture: Image.Image, size: tuple[int, int] | None) -> UInt8[Tensor, "h w 3"]:
+    if picture.has_transparency_data:
+        picture = _resampled(_in_mode(picture, "RGBA"), size)
+        white = Image.new("RGBA", picture.size, (255, 255, 255, 255))
+        return _to_tensor(Image.alpha_composite(white, picture).convert("RGB"))
+    return _to_tensor(_resampled(_in_mode(picture, "RGB"), size))
 
 
 def open_picture(path: Path) -> Image.Image:

@@ -108,6 +108,13 @@ def has_mask(prompt: ViewPrompts) -> bool:
     return prompt.mask_logits is not None or prompt.low_res_logits is not None
 
 
+def network_masks(
+    small_logits: Float[Tensor, "hypotheses small small"], frame: Frame
+) -> Float[Tensor, "hypotheses mh mw"]:
+    """Mask logits as the network leaves them, without the padding (but for a part of a pixel)."""
+    return small_logits[:, : -(-frame.rows // MASK_STRIDE), : -(-frame.columns // MASK_STRIDE)]
+
+
 def model_inputs(prompts: list[ViewPrompts], frame: Frame, device: torch.device) -> dict[str, Tensor]:
     """Keyword arguments of a model for prompts of one kind: equal click counts, all or none with a box or a mask.
 

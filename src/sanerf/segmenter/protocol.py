@@ -68,3 +68,16 @@ class Segmenter(Protocol):
     def decode(self, features: ImageFeatures, prompts: Sequence[ViewPrompts]) -> list[MaskHypotheses]:
         """One answer a prompt, in order; pure: no state from one call to the next."""
         ...
+
+
+@runtime_checkable
+class SmallMaskSegmenter(Segmenter, Protocol):
+    """A segmenter that also gives its masks as its network leaves them, before they are enlarged to the picture.
+
+    For whoever asks for far more masks than will be kept: on a picture of a megapixel enlarging takes `mini` as long as
+    everything else in the decoder.
+    """
+
+    def decode_small(self, features: ImageFeatures, prompts: Sequence[ViewPrompts]) -> list[MaskHypotheses]:
+        """As `decode`, with masks at the network's own resolution, which cover the whole picture and no padding."""
+        ...

@@ -10,7 +10,14 @@ import torch
 from torch import Tensor
 
 from sanerf.segmenter.precision import Precision, encode_maps, encoder_dtype
-from sanerf.segmenter.preprocess import Frame, has_mask, model_inputs, picture_masks, sam_pixel_values
+from sanerf.segmenter.preprocess import (
+    Frame,
+    has_mask,
+    model_inputs,
+    network_masks,
+    picture_masks,
+    sam_pixel_values,
+)
 from sanerf.segmenter.pretrained import load_pretrained, model_fingerprint
 from sanerf.segmenter.protocol import ImageFeatures, MaskHypotheses, ViewPrompts
 from sanerf.shapes import UInt8
@@ -20,6 +27,9 @@ _PROMPTS_A_CALL = 32
 
 DecodeCall = Callable[[dict[str, Tensor]], tuple[Tensor, Tensor]]
 """Model inputs of some prompts to their mask logits (prompts, hypotheses, small, small) and IoUs."""
+
+MaskSize = Callable[[Tensor, Frame], Tensor]
+"""`picture_masks` or `network_masks`: mask logits of the decoder's own resolution to those that are answered."""
 
 
 def load_sam(source: str, device: torch.device, *, precision: Precision = "auto") -> "SamSegmenter":
@@ -57,6 +67,13 @@ class SamSegmenter:
 
     def decode(self, features: ImageFeatures, prompts: Sequence[ViewPrompts]) -> list[MaskHypotheses]:
         """Three masks a prompt, in the decoder's order; gradients reach the features."""
+        return self._decode(features, prompts, picture_masks)
+
+    def decode_small(self, features: ImageFeatures, prompts: Sequence[ViewPrompts]) -> list[MaskHypotheses]:
+        """The same at a quarter of the input frame's resolution."""
+        return self._decode(features, prompts, network_masks)
+
+    def _decode(self, features: ImageFeatures, prompts: Sequence[ViewPrompts], masks: MaskSize) -> list[MaskHypotheses]:
         embeddings = features.maps["image_embeddings"].to(self._model.device)[None]
 
         def call(inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
@@ -64,11 +81,11 @@ class SamSegmenter:
             return out.pred_masks[0], out.iou_scores[0]
 
         frame = Frame(features.height, features.width, self._side)
-        return decode_in_groups(call, prompts, frame=frame, device=self._model.device)
+        return decode_in_groups(call, prompts, frame=frame, device=self._model.device, masks=masks)
 
 
 def decode_in_groups(
-    call: DecodeCall, prompts: Sequence[ViewPrompts], *, frame: Frame, device: torch.device
+    call: DecodeCall, prompts: Sequence[ViewPrompts], *, frame: Frame, device: torch.device, masks: MaskSize
 ) -> list[MaskHypotheses]:
     """Decode prompts of one picture, those of one kind together, and return the answers in order.
 
@@ -79,7 +96,7 @@ def decode_in_groups(
     for indices in _groups(prompts):
         small_logits, predicted_iou = call(model_inputs([prompts[i] for i in indices], frame, device))
         for i, logits, iou in zip(indices, small_logits, predicted_iou, strict=True):
-            answers[i] = MaskHypotheses(picture_masks(logits, frame), iou, logits)
+            answers[i] = MaskHypotheses(masks(logits, frame), iou, logits)
     return [answers[i] for i in range(len(prompts))]
 
 

@@ -15,10 +15,10 @@ from torch import Tensor
 
 from sanerf.errors import UserError
 from sanerf.segmenter.precision import Precision, encode_maps, encoder_dtype
-from sanerf.segmenter.preprocess import Frame, sam2_pixel_values
+from sanerf.segmenter.preprocess import Frame, network_masks, picture_masks, sam2_pixel_values
 from sanerf.segmenter.pretrained import load_pretrained, model_fingerprint
 from sanerf.segmenter.protocol import ImageFeatures, MaskHypotheses, ViewPrompts
-from sanerf.segmenter.sam import decode_in_groups
+from sanerf.segmenter.sam import MaskSize, decode_in_groups
 from sanerf.shapes import Float, UInt8
 
 _MAPS = ("stride_4", "stride_8", "image_embeddings")
@@ -65,6 +65,13 @@ class Sam2Segmenter:
 
         Raises UserError where the features lack the finer levels.
         """
+        return self._decode(features, prompts, picture_masks)
+
+    def decode_small(self, features: ImageFeatures, prompts: Sequence[ViewPrompts]) -> list[MaskHypotheses]:
+        """The same at a quarter of the input frame's resolution."""
+        return self._decode(features, prompts, network_masks)
+
+    def _decode(self, features: ImageFeatures, prompts: Sequence[ViewPrompts], masks: MaskSize) -> list[MaskHypotheses]:
         if not set(_MAPS) <= set(features.maps):
             raise UserError(
                 "sam2 decodes only the features of its own encoder, with the finer levels that a feature field does "
@@ -77,7 +84,7 @@ class Sam2Segmenter:
             return out.pred_masks[0], out.iou_scores[0]
 
         frame = Frame(features.height, features.width, self._side, stretched=True)
-        answers = decode_in_groups(call, prompts, frame=frame, device=self._model.device)
+        answers = decode_in_groups(call, prompts, frame=frame, device=self._model.device, masks=masks)
         return [replace(answer, low_res_logits=_limited(answer.low_res_logits)) for answer in answers]
 
 

@@ -16,10 +16,10 @@ from torch import Tensor
 
 from sanerf.errors import UserError
 from sanerf.segmenter.precision import Precision, encode_maps, encoder_dtype
-from sanerf.segmenter.preprocess import Frame, sam_pixel_values
+from sanerf.segmenter.preprocess import Frame, network_masks, picture_masks, sam_pixel_values
 from sanerf.segmenter.pretrained import load_pretrained, model_fingerprint
 from sanerf.segmenter.protocol import ImageFeatures, MaskHypotheses, ViewPrompts
-from sanerf.segmenter.sam import decode_in_groups
+from sanerf.segmenter.sam import MaskSize, decode_in_groups
 from sanerf.shapes import UInt8
 
 
@@ -64,6 +64,13 @@ class SamHqSegmenter:
 
         Raises UserError where the features have no `vit_features`.
         """
+        return self._decode(features, prompts, picture_masks)
+
+    def decode_small(self, features: ImageFeatures, prompts: Sequence[ViewPrompts]) -> list[MaskHypotheses]:
+        """The same at a quarter of the input frame's resolution."""
+        return self._decode(features, prompts, network_masks)
+
+    def _decode(self, features: ImageFeatures, prompts: Sequence[ViewPrompts], masks: MaskSize) -> list[MaskHypotheses]:
         if "vit_features" not in features.maps:
             raise UserError(
                 "sam-hq decodes only the features of its own encoder, with the early ViT features that a feature field "
@@ -81,7 +88,7 @@ class SamHqSegmenter:
 
         with self._decoding, attended_upscaling(self._model.mask_decoder):
             frame = Frame(features.height, features.width, self._side)
-            return decode_in_groups(call, prompts, frame=frame, device=self._model.device)
+            return decode_in_groups(call, prompts, frame=frame, device=self._model.device, masks=masks)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ masks come back in them.
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -78,17 +78,37 @@ class MiniSegmenter:
     @torch.inference_mode()
     def decode(self, features: ImageFeatures, prompts: Sequence[ViewPrompts]) -> list[MaskHypotheses]:
         """Three masks a prompt at the picture's resolution, each with its predicted IoU."""
+        rows, columns = network_size(features.height, features.width, self.long_side)
+        size = (features.height, features.width)
+        answers = []
+        for logits, predicted in self._answers(features, prompts):
+            padded = (2 * logits.shape[-2], 2 * logits.shape[-1])
+            full = F.interpolate(logits[None], size=padded, mode="bilinear", align_corners=False)
+            full = F.interpolate(full[..., :rows, :columns], size=size, mode="bilinear", antialias=True)[0]
+            answers.append(MaskHypotheses(full.contiguous(), predicted, logits))
+        return answers
+
+    @torch.inference_mode()
+    def decode_small(self, features: ImageFeatures, prompts: Sequence[ViewPrompts]) -> list[MaskHypotheses]:
+        """The same at half the network's input; its last row and column may reach a pixel of that into the padding."""
+        rows, columns = network_size(features.height, features.width, self.long_side)
+        return [
+            MaskHypotheses(logits[:, : (rows + 1) // 2, : (columns + 1) // 2].contiguous(), predicted, logits)
+            for logits, predicted in self._answers(features, prompts)
+        ]
+
+    def _answers(self, features: ImageFeatures, prompts: Sequence[ViewPrompts]) -> Iterator[tuple[Tensor, Tensor]]:
+        """Each prompt's logits at half the network's padded input, and their predicted IoU; a few prompts a call."""
         for prompt in prompts:
             _check(prompt)
         maps = {name: x[None].to(self._device, torch.float32) for name, x in features.maps.items()}
-        answers = []
         for start in range(0, len(prompts), PROMPTS_AT_ONCE):
-            answers += self._decode_some(features, maps, prompts[start : start + PROMPTS_AT_ONCE])
-        return answers
+            logits, predicted = self._call(features, maps, prompts[start : start + PROMPTS_AT_ONCE])
+            yield from zip(logits, predicted.clone(), strict=True)
 
-    def _decode_some(
+    def _call(
         self, features: ImageFeatures, maps: dict[str, Tensor], prompts: Sequence[ViewPrompts]
-    ) -> list[MaskHypotheses]:
+    ) -> tuple[Tensor, Tensor]:
         rows, columns = network_size(features.height, features.width, self.long_side)
         scale = torch.tensor([columns / features.width, rows / features.height], device=self._device)
         padded = (4 * maps["f4"].shape[-2], 4 * maps["f4"].shape[-1])
@@ -109,13 +129,7 @@ class MiniSegmenter:
                 previous[row] = _fit_previous(prompt.mask_logits.to(self._device), (rows, columns), padded)
         expanded = {name: x.expand(n, -1, -1, -1) for name, x in maps.items()}
         logits, predicted, _ = self._network.decoder(expanded, points, labels, box, previous)
-        size = (features.height, features.width)
-        answers = []
-        for row in range(n):
-            full = F.interpolate(logits[row][None], size=padded, mode="bilinear", align_corners=False)
-            full = F.interpolate(full[..., :rows, :columns], size=size, mode="bilinear", antialias=True)[0]
-            answers.append(MaskHypotheses(full.contiguous(), predicted[row].clone(), logits[row].clone()))
-        return answers
+        return logits, predicted
 
 
 def _check(prompt: ViewPrompts) -> None:

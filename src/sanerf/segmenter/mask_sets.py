@@ -1,0 +1,158 @@
+"""Many masks of one size: a bit a pixel, with what is needed to sort out the doubtful ones and the duplicates.
+
+Boxes are (x0, y0, x1, y1), the edges of a mask's outermost pixels, in pixels of the masks; all 0 for an empty mask.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sanerf.shapes import Bool, Float, Float64, Int, Int64, UInt8
+
+Overlap = Literal["mask", "box"]
+"""What two masks are compared by: the IoU of their pixels or that of their boxes."""
+
+
+@dataclass(frozen=True)
+class MaskSet:
+    """Some masks of `height` x `width` pixels, one a row.
+
+    `source` is the number of its click and that of the mask among the answers to it.
+    """
+
+    height: int
+    width: int
+    bits: UInt8[np.ndarray, "candidates bytes"]
+    boxes: Int64[np.ndarray, "candidates 4"]
+    areas: Int64[np.ndarray, "candidates"]
+    predicted_iou: Float64[np.ndarray, "candidates"]
+    stability: Float64[np.ndarray, "candidates"]
+    source: Int64[np.ndarray, "candidates 2"]
+
+    def __len__(self) -> int:
+        return len(self.areas)
+
+    def rows(self, chosen: Int[np.ndarray, "_"] | Bool[np.ndarray, "candidates"]) -> "MaskSet":
+        """Some of the masks, by their numbers or by a yes or no for each."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return MaskSet(**{name: v[chosen] if isinstance(v, np.ndarray) else v for name, v in values.items()})
+
+    def mask(self, row: int) -> Bool[np.ndarray, "h w"]:
+        """One mask, unpacked."""
+        flat = np.unpackbits(self.bits[row], count=self.height * self.width)
+        return flat.reshape(self.height, self.width).astype(bool)
+
+    def with_masks(self, masks: Bool[np.ndarray, "candidates h w"]) -> "MaskSet":
+        """Others in their place, with what was said of these."""
+        found = _measured(torch.from_numpy(masks))
+        return MaskSet(
+            masks.shape[1],
+            masks.shape[2],
+            **found,
+            predicted_iou=self.predicted_iou,
+            stability=self.stability,
+            source=self.source,
+        )
+
+
+def mask_set(
+    mask_logits: Float[Tensor, "candidates h w"],
+    *,
+    predicted_iou: Float[Tensor, "candidates"],
+    source: Int64[np.ndarray, "candidates 2"],
+    offset: float,
+) -> MaskSet:
+    """What lies above logit 0, packed; `offset` is that of the stability score."""
+    return MaskSet(
+        mask_logits.shape[1],
+        mask_logits.shape[2],
+        **_measured(mask_logits > 0),
+        predicted_iou=predicted_iou.double().cpu().numpy(),
+        stability=stability_scores(mask_logits, offset).double().cpu().numpy(),
+        source=source,
+    )
+
+
+def _measured(masks: Bool[Tensor, "candidates h w"]) -> dict[str, np.ndarray]:
+    flat = masks.flatten(1).cpu().numpy()
+    return {
+        "bits": np.packbits(flat, axis=1),
+        "boxes": mask_boxes(masks).cpu().numpy(),
+        "areas": flat.sum(axis=1, dtype=np.int64),
+    }
+
+
+def joined(sets: Sequence[MaskSet]) -> MaskSet:
+    """The masks of several sets of one size (at least one set), in order."""
+    arrays = [field.name for field in fields(MaskSet) if field.name not in ("height", "width")]
+    values = {name: np.concatenate([getattr(part, name) for part in sets]) for name in arrays}
+    return MaskSet(sets[0].height, sets[0].width, **values)
+
+
+def stability_scores(mask_logits: Float[Tensor, "candidates h w"], offset: float) -> Float[Tensor, "candidates"]:
+    """IoU of what lies above logit `offset` and what lies above minus `offset` (Kirillov et al. 2023, appendix B).
+
+    The one contains the other, so that it is the quotient of their areas; 0 where both are empty.
+    """
+    inner = (mask_logits > offset).flatten(1).sum(1)
+    outer = (mask_logits > -offset).flatten(1).sum(1)
+    return inner / outer.clamp(min=1)
+
+
+def mask_boxes(masks: Bool[Tensor, "candidates h w"]) -> Int[Tensor, "candidates 4"]:
+    """The box of each mask."""
+    height, width = masks.shape[1:]
+    rows, columns = masks.any(2).long(), masks.any(1).long()
+    # argmax takes the first of equals.
+    first_row, first_column = rows.argmax(1), columns.argmax(1)
+    last_row, last_column = height - rows.flip(1).argmax(1), width - columns.flip(1).argmax(1)
+    boxes = torch.stack([first_column, first_row, last_column, last_row], dim=1)
+    return boxes * rows.any(1, keepdim=True)
+
+
+def without_duplicates(
+    masks: MaskSet, *, threshold: float, overlap: Overlap, first: Float64[np.ndarray, "candidates"] | None = None
+) -> Int64[np.ndarray, "_"]:
+    """Non-maximum suppression: the numbers of the masks to keep, the best first.
+
+    The best mask stays, all whose IoU with it exceeds `threshold` go, and so on with what is left. Best is the highest
+    value of `first`, where it is given, then the highest predicted IoU, then stability; among equals area and place
+    decide, so that the order of the masks does not count.
+    """
+    keys = [masks.boxes[:, 1], masks.boxes[:, 0], masks.areas, -masks.stability, -masks.predicted_iou]
+    order = np.lexsort([*keys, -first] if first is not None else keys)
+    kept = []
+    while len(order):
+        best, order = int(order[0]), order[1:]
+        kept.append(best)
+        iou = box_iou(masks, best, order) if overlap == "box" else mask_iou(masks, best, order)
+        order = order[iou <= threshold]
+    return np.array(kept, dtype=np.int64)
+
+
+def box_iou(masks: MaskSet, one: int, others: Int[np.ndarray, "_"]) -> Float64[np.ndarray, "_"]:
+    """IoU of one mask's box with those of others."""
+    sides = masks.boxes[:, 2:] - masks.boxes[:, :2]
+    areas = sides.prod(axis=1)
+    shared = _shared_box(masks, one, others)
+    return shared / np.maximum(areas[one] + areas[others] - shared, 1)
+
+
+def mask_iou(masks: MaskSet, one: int, others: Int[np.ndarray, "_"]) -> Float64[np.ndarray, "_"]:
+    """IoU of one mask with others; the pixels are compared only where the boxes meet."""
+    out = np.zeros(len(others))
+    meet = np.flatnonzero(_shared_box(masks, one, others))
+    common = masks.bits[others[meet]] & masks.bits[one]
+    shared = np.bitwise_count(common).sum(axis=1, dtype=np.int64)
+    out[meet] = shared / np.maximum(masks.areas[one] + masks.areas[others[meet]] - shared, 1)
+    return out
+
+
+def _shared_box(masks: MaskSet, one: int, others: Int[np.ndarray, "_"]) -> Int64[np.ndarray, "_"]:
+    boxes, box = masks.boxes[others], masks.boxes[one]
+    sides = np.minimum(boxes[:, 2:], box[2:]) - np.maximum(boxes[:, :2], box[:2])
+    return np.maximum(sides, 0).prod(axis=1)

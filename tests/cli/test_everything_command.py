@@ -1,0 +1,98 @@
+"""`sanerf masks --everything`: files, their contents, going on, and what is refused."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command_process import assert_refused, files, size_of
+from command_stage import write_scene
+from PIL import Image
+
+from sanerf.segmenter.coco_rle import from_coco
+
+FEW = ("--everything", "--points", 2, "--iou", 0.1, "--stability", 0.1)
+
+
+@pytest.fixture
+def photos(tmp_path) -> Path:
+    """Two photographs: a bright disc on dark ground, upright and marked as turned by a right angle."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    y, x = np.mgrid[0:72, 0:96]
+    pixels = np.full((72, 96, 3), 40, np.uint8)
+    pixels[(x - 30) ** 2 + (y - 30) ** 2 < 20**2] = (230, 130, 30)
+    Image.fromarray(pixels).save(folder / "a.png")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(pixels).save(folder / "b.jpg", exif=exif)
+    return folder
+
+
+def test_masks_of_two_photographs_and_going_on(photos, sanerf, tmp_path):
+    out = tmp_path / "out"
+    ended = sanerf("masks", photos, *FEW, "--out", out, "--json")
+    assert ended.code == 0, ended.err
+    result = json.loads(ended.out)
+    assert [photo["name"] for photo in result["photos"]] == ["a.png", "b.jpg"]
+    written = [f"{kind}/{stem}" for kind, end in (("labels", "png"), ("masks", "json"), ("overlays", "jpg"))
+               for stem in (f"a.{end}", f"b.{end}")]  # fmt: skip
+    assert files(out) == ["index.html", *written]
+    for stem, size in (("a", (96, 72)), ("b", (72, 96))):
+        assert size_of(out / "labels" / f"{stem}.png") == ("L", size)
+        assert size_of(out / "overlays" / f"{stem}.jpg") == ("RGB", size)
+    content = json.loads((out / "masks" / "a.json").read_text())
+    assert content["image"] == {"image_id": "a", "width": 96, "height": 72, "file_name": "a.png"}
+    annotations = content["annotations"]
+    assert len(annotations) == result["photos"][0]["masks"] > 0
+    labels = np.zeros((72, 96), dtype=np.uint8)
+    for number, entry in enumerate(annotations, start=1):
+        mask = from_coco(entry["segmentation"])
+        rows, columns = np.nonzero(mask)
+        assert entry["id"] == number and entry["area"] == mask.sum()
+        x, y = columns.min(), rows.min()
+        assert entry["bbox"] == [x, y, columns.max() + 1 - x, rows.max() + 1 - y]
+        # The largest comes first, so that painting in order leaves the smaller on top.
+        labels[mask] = number
+    assert np.array_equal(np.asarray(Image.open(out / "labels" / "a.png")), labels)
+    page = (out / "index.html").read_text()
+    assert page.count("data:image/jpeg") == 2 and "http" not in page.split("</style>")[1]
+
+    before = {name: (out / name).stat().st_mtime_ns for name in written}
+    (out / "overlays" / "b.jpg").unlink()
+    again = json.loads(sanerf("masks", photos, *FEW, "--out", out, "--json").out)
+    assert [photo["seconds"] is None for photo in again["photos"]] == [True, False]
+    assert [photo["masks"] for photo in again["photos"]] == [photo["masks"] for photo in result["photos"]]
+    assert all(((out / n).stat().st_mtime_ns == before[n]) == ("/a." in n) for n in written)
+    # Other settings are other masks.
+    other = sanerf("masks", photos / "a.png", *FEW, "--duplicates", 0.5, "--out", out, "--json")
+    assert [photo["seconds"] is None for photo in json.loads(other.out)["photos"]] == [False]
+
+
+def test_views_of_a_scene_and_an_unreadable_photograph(photos, sanerf, tmp_path):
+    few = ("--everything", "--points", 1)
+    write_scene(tmp_path / "scene", frames=3)
+    ended = sanerf("masks", tmp_path / "scene", *few, "--out", tmp_path / "of_scene", "--json")
+    assert ended.code == 0, ended.err
+    assert sorted(p["name"] for p in json.loads(ended.out)["photos"]) == ["0.png", "1.png", "2.png"]
+    (photos / "b.jpg").write_bytes(b"no picture")
+    ended = sanerf("masks", photos, *few, "--out", tmp_path / "out", "--json")
+    assert ended.code == 0 and "left out: " in ended.err and "b.jpg" in ended.err
+    assert files(tmp_path / "out" / "masks") == ["a.json"]
+    assert_refused(sanerf("masks", photos / "b.jpg", *few, "--out", tmp_path / "none"), "b.jpg cannot be read")
+
+
+def test_what_is_refused(photos, sanerf, tmp_path):
+    out = tmp_path / "out"
+    assert_refused(sanerf("masks", photos), "either --maps DIR, .* or --everything")
+    assert_refused(sanerf("masks", photos, "--everything", "--maps", photos), "either --maps DIR")
+    assert_refused(sanerf("masks", photos, "--everything"), "--everything needs --out DIR")
+    assert_refused(sanerf("masks", photos, "--maps", photos, "--points", 3), "--points goes with --everything")
+    assert_refused(sanerf("masks", photos, "--everything", "--out", out, "--objects", photos), "--objects goes with")
+    assert_refused(sanerf("masks", photos, "--everything", "--out", out, "--points", 0), "expected 1 or more")
+    assert_refused(sanerf("masks", photos, "--everything", "--out", out, "--segmenter", "sum"), "unknown segmenter")
+    assert_refused(sanerf("masks", tmp_path / "no", "--everything", "--out", out), "there is no folder")
+    assert_refused(sanerf("masks", photos, "--everything", "--out", photos), "did not write")
+    assert not out.exists()
+    (photos / "a.jpg").write_bytes((photos / "b.jpg").read_bytes())
+    assert_refused(sanerf("masks", photos, "--everything", "--out", out), "would have one name")
