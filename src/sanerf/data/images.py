@@ -96,12 +96,19 @@ def load_image(view: View, size: tuple[int, int] | None = None) -> UInt8[Tensor,
 
     Raises UserError, naming the file, where it is unreadable, truncated or not of its camera's size.
     """
-    picture = _upright(view, size)
-    if picture.has_transparency_data:
-        picture = _resampled(_in_mode(picture, "RGBA"), size)
-        white = Image.new("RGBA", picture.size, (255, 255, 255, 255))
-        return _to_tensor(Image.alpha_composite(white, picture).convert("RGB"))
-    return _to_tensor(_resampled(_in_mode(picture, "RGB"), size))
+    return _over_white(_upright(view, size), size)
+
+
+def load_photo(path: Path, size: tuple[int, int]) -> UInt8[Tensor, "h w 3"]:
+    """A picture of no scene; transparent parts are laid over white. `size` (width, height) is its own, as stored or,
+    where EXIF turns it, as turned.
+
+    Raises UserError, naming the file, where it is unreadable or truncated.
+    """
+    header = picture_header(path)
+    assert size in header.possible_sizes, (path, size)
+    picture = _read(path)[0]
+    return _over_white(picture if size == (header.width, header.height) else ImageOps.exif_transpose(picture), None)
 
 
 def load_split(scene: Scene, indices: Sequence[int], downscale: int | float = 1) -> Pictures:
@@ -170,6 +177,15 @@ def has_real_alpha(paths: Sequence[Path]) -> bool:
     if not paths or not all(picture_header(path).has_alpha for path in paths):
         return False
     return int(np.asarray(_read(paths[0])[0].convert("RGBA").getchannel("A")).min()) < 255
+
+
+def _over_white(picture: Image.Image, size: tuple[int, int] | None) -> UInt8[Tensor, "h w 3"]:
+    """In colour at `size` (None: its own), over white where it is transparent."""
+    if picture.has_transparency_data:
+        picture = _resampled(_in_mode(picture, "RGBA"), size)
+        white = Image.new("RGBA", picture.size, (255, 255, 255, 255))
+        return _to_tensor(Image.alpha_composite(white, picture).convert("RGB"))
+    return _to_tensor(_resampled(_in_mode(picture, "RGB"), size))
 
 
 def _upright(view: View, size: tuple[int, int] | None) -> Image.Image:
