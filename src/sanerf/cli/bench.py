@@ -1,9 +1,8 @@
 """`sanerf bench segmenter --data DIR`."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
@@ -11,11 +10,7 @@ from sanerf.cli.console import CommonOptions, open_device, optional, peak_memory
 from sanerf.errors import UserError
 
 if TYPE_CHECKING:
-    import torch
-
-    from sanerf.data.masked_pictures import MaskedPicture
     from sanerf.evaluation.box_baselines import BoxMethod
-    from sanerf.segmenter.protocol import Segmenter
 
 SUITES = ("segmenter",)
 BASELINES = ("grabcut", "u2net")
@@ -48,17 +43,13 @@ class Bench(CommonOptions):
         return self.out is not None
 
     def run(self) -> None:
-        from contextlib import nullcontext
-
         from sanerf.data.masked_pictures import find_masked_pictures
         from sanerf.evaluation.segmenter_report import scores_lines
-        from sanerf.locks import file_lock
+        from sanerf.evaluation.segmenter_suite import REPORT, run_segmenter_suite
         from sanerf.segmenter.load import load_segmenter
 
         if self.suite not in SUITES:
             raise UserError(f"there is no suite {self.suite!r} to bench; there is {', '.join(SUITES)}")
-        if self.out is not None and self.out.exists() and not self.out.is_dir():
-            raise UserError(f"cannot write {self.out}: it is a file, and a folder is to be written")
         found = find_masked_pictures(self.data)
         for count, what in (
             (found.without_mask, "pictures without a mask"),
@@ -69,45 +60,19 @@ class Bench(CommonOptions):
         methods = self._methods()
         device = open_device(self)
         segmenter = load_segmenter(self.segmenter, device)
-        lock = nullcontext() if self.out is None else file_lock(self.out / ".bench.lock", f"writing into {self.out}")
-        with lock:
-            scores = self._bench(segmenter, device, found.pictures, methods)
-        print_result(self, scores, scores_lines(scores))
-
-    def _bench(
-        self,
-        segmenter: "Segmenter",
-        device: "torch.device",
-        pictures: "Sequence[MaskedPicture]",
-        methods: "Sequence[BoxMethod]",
-    ) -> dict[str, Any]:
-        """The figures; with --out they are written, too."""
-        from sanerf.evaluation.box_baselines import bench_box_method
-        from sanerf.evaluation.kept_lines import KeptLines
-        from sanerf.evaluation.segmenter_bench import PROTOCOL_VERSION, bench_segmenter
-        from sanerf.evaluation.segmenter_report import write_segmenter_report
-        from sanerf.evaluation.segmenter_scores import box_scores_to_json, scores_to_json
-        from sanerf.files import write_json
-
-        kept = KeptLines(None if self.out is None else self.out / "answers.jsonl")
         with progress_bars() as progress:
-            results = bench_segmenter(segmenter, pictures, device=device, kept=kept, progress=progress)
-            beside = {m.name: bench_box_method(m, pictures, kept=kept, progress=progress) for m in methods}
-        scores: dict[str, Any] = {
-            "segmenter": segmenter.name,
-            "fingerprint": segmenter.fingerprint,
-            "protocol": PROTOCOL_VERSION,
-            "device": device.type,
-            **scores_to_json(results),
-            "baselines": box_scores_to_json(beside),
-            "peak_memory_gb": round(peak_memory_gb(), 2),
-        }
+            scores = run_segmenter_suite(
+                segmenter,
+                found.pictures,
+                methods=methods,
+                device=device,
+                out=self.out,
+                progress=progress,
+                peak_memory_gb=peak_memory_gb,
+            )
         if self.out is not None:
-            write_json(self.out / "bench.json", scores)
-            footer = f"{segmenter.fingerprint}, protocol {PROTOCOL_VERSION}, {device.type}, {self.data}"
-            write_segmenter_report(self.out / "report.html", scores, results, pictures, footer)
-            say(f"report: {self.out / 'report.html'}")
-        return scores
+            say(f"report: {self.out / REPORT}")
+        print_result(self, scores, scores_lines(scores))
 
     def _methods(self) -> "list[BoxMethod]":
         from sanerf.evaluation.box_baselines import GrabCut, U2Net

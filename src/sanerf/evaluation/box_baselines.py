@@ -8,6 +8,7 @@ import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -50,12 +51,8 @@ class GrabCut:
 
     def __init__(self):
         """Raises MissingExtraError without OpenCV."""
-        try:
-            import cv2
-        except ImportError as error:
-            raise MissingExtraError("opencv", "bench") from error
-        self._cv2: Any = cv2
-        self.fingerprint = f"grabcut opencv {cv2.__version__} {GRABCUT_ROUNDS}"
+        self._cv2 = _optional("cv2", "opencv")
+        self.fingerprint = f"grabcut opencv {self._cv2.__version__} {GRABCUT_ROUNDS}"
 
     def __call__(self, image: UInt8[np.ndarray, "h w 3"], box: Box) -> Bool[np.ndarray, "h w"]:
         """The object's pixels; the whole box where there is nothing around it to learn the background from."""
@@ -79,10 +76,7 @@ class U2Net:
 
     def __init__(self, path: Path):
         """Raises UserError where the file is no such network, MissingExtraError without onnxruntime."""
-        try:
-            import onnxruntime
-        except ImportError as error:
-            raise MissingExtraError("onnxruntime", "bench") from error
+        onnxruntime = _optional("onnxruntime", "onnxruntime")
         if not path.is_file():
             raise UserError(f"--u2net: there is no file {path}")
         options = onnxruntime.SessionOptions()
@@ -128,7 +122,7 @@ def bench_box_method(
     method: BoxMethod, pictures: Sequence[MaskedPicture], *, kept: KeptLines, progress: Progress
 ) -> BoxScores:
     """What a method makes of the tight boxes; pictures that `kept` has are not computed again."""
-    rows: list[tuple[float, float, float]] = []
+    rows: list[Sequence[float]] = []
     progress(method.name, 0, len(pictures))
     for done, picture in enumerate(pictures, start=1):
         key = result_key(picture, method.fingerprint)
@@ -137,7 +131,7 @@ def bench_box_method(
             image, truths = read_case(picture)
             found = {"boxes": [_score_box(method, image.numpy(), truth) for truth in truths.values()]}
             kept.add(key, found)
-        rows += [tuple(row) for row in found["boxes"]]
+        rows += found["boxes"]
         progress(method.name, done, len(pictures))
     assert rows, "no case"
     return BoxScores(*(sum(column) / len(rows) for column in zip(*rows, strict=True)))
@@ -150,6 +144,14 @@ def _score_box(
     mask = method(image, tight_box(truth))
     seconds = time.perf_counter() - began
     return mask_iou(mask, truth), boundary_iou(mask, truth), seconds
+
+
+def _optional(module: str, package: str) -> Any:
+    """A module of the extra `bench`; MissingExtraError where it is not installed."""
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise MissingExtraError(package, "bench") from error
 
 
 def _box_mask(shape: tuple[int, ...], box: Box) -> Bool[np.ndarray, "h w"]:

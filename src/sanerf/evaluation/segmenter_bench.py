@@ -12,6 +12,7 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -104,12 +105,17 @@ def bench_segmenter(
             result = _score_picture(segmenter, picture, image, truths, device)
             kept.add(key, asdict(result))
         else:
-            result = PictureResult(**{**found, "cases": [CaseResult(**case) for case in found["cases"]]})
+            result = _result_from_json(found)
         out.append(result)
         progress(segmenter.name, done, len(pictures))
     if not any(result.cases for result in out):
         raise UserError("all masks of all pictures are empty; a pixel above 127 is object")
     return out
+
+
+def _result_from_json(content: dict[str, Any]) -> PictureResult:
+    cases = [CaseResult(**{**case, "clicks": [tuple(click) for click in case["clicks"]]}) for case in content["cases"]]
+    return PictureResult(**{**content, "cases": cases})
 
 
 def result_key(picture: MaskedPicture, method: str) -> str:
