@@ -44,7 +44,7 @@ def test_a_picture_that_exif_turns_takes_the_size_of_its_masks(folder):
     exif = Image.Exif()
     exif[0x0112] = 6  # stored on its side: the upper left pixel belongs to the upper right corner
     for name in ("stored", "turned"):
-        Image.fromarray(pixels).save(folder / "images" / f"{name}.tiff", exif=exif)
+        Image.fromarray(pixels).save(folder / "images" / f"{name}.png", exif=exif)
     put(folder / "masks" / "stored.png", 8, 6)
     put(folder / "masks" / "turned.png", 6, 8)
     stored, turned = find_masked_pictures(folder).pictures

@@ -108,7 +108,12 @@ def load_photo(path: Path, size: tuple[int, int]) -> UInt8[Tensor, "h w 3"]:
     header = picture_header(path)
     assert size in header.possible_sizes, (path, size)
     picture = _read(path)[0]
-    return _over_white(picture if size == (header.width, header.height) else ImageOps.exif_transpose(picture), None)
+    if size != (header.width, header.height):
+        picture = ImageOps.exif_transpose(picture)
+    if picture.size != size:
+        # Pillow itself turns TIFFs while it decodes them.
+        raise UserError(f"the picture {path} is turned by its EXIF orientation, its mask is not; turn the mask as well")
+    return _over_white(picture, None)
 
 
 def load_split(scene: Scene, indices: Sequence[int], downscale: int | float = 1) -> Pictures:

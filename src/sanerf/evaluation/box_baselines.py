@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -32,6 +32,7 @@ _MEAN, _STD = np.array([0.485, 0.456, 0.406], np.float32), np.array([0.229, 0.22
 Box = tuple[float, float, float, float]
 
 
+@runtime_checkable
 class BoxMethod(Protocol):
     """Finds the object in a box (x0, y0, x1, y1) of whole pixels."""
 

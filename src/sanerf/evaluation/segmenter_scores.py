@@ -28,7 +28,7 @@ class Bin:
 def clicks_needed(cases: Sequence[CaseResult], iou: float) -> tuple[float, int]:
     """The mean number of clicks to an IoU (NoC), and how many cases 20 clicks did not bring there (counted as 20)."""
     needed = [case.clicks_to(iou) for case in cases]
-    return _mean([MOST_CLICKS if count is None else count for count in needed]), needed.count(None)
+    return _mean([float(MOST_CLICKS if count is None else count) for count in needed]), needed.count(None)
 
 
 def answered_ious(cases: Sequence[CaseResult]) -> tuple[list[float], list[float]]:
