@@ -1,11 +1,14 @@
 """`sanerf bench segmenter`: its JSON, its files, what it refuses, and that it goes on."""
 
 import json
+import signal
 
 import numpy as np
 import pytest
 from command_process import assert_refused, files, in_a_process
 from PIL import Image
+
+from sanerf.segmenter.mini.segmenter import MiniSegmenter
 
 KEYS = {"clicks", "box", "noc85", "noc90", "encode_seconds", "decode_seconds"}
 """Of the contract with scripts."""
@@ -22,8 +25,6 @@ def encode(self, image, calls=[]):
 MiniSegmenter.encode = encode
 """
 """The warm-up and two pictures are encoded; at the third the process dies as if it were killed."""
-
-STOPPED = KILLED.replace("os._exit(9)", "os.kill(os.getpid(), 2)")
 
 
 @pytest.fixture
@@ -52,7 +53,7 @@ def test_json_alone_is_printed_and_nothing_written_without_out(data, sanerf, tmp
     assert [path.name for path in tmp_path.iterdir()] == ["data"]
 
 
-def test_killed_or_interrupted_it_goes_on_where_it_was(data, sanerf, tmp_path):
+def test_killed_it_goes_on_where_it_was(data, sanerf, tmp_path):
     out = tmp_path / "out"
     ended = in_a_process("bench", "segmenter", "--data", data, "--out", out, prelude=KILLED)
     assert ended.code == 9
@@ -63,10 +64,14 @@ def test_killed_or_interrupted_it_goes_on_where_it_was(data, sanerf, tmp_path):
     assert (out / "answers.jsonl").read_text().startswith(kept)
     assert files(out) == ["answers.jsonl", "bench.json", "report.html"]
 
-    ended = in_a_process("bench", "segmenter", "--data", data, "--out", tmp_path / "other", prelude=STOPPED)
-    assert (ended.code, ended.out) == (1, "") and "Traceback" not in ended.err
-    assert ended.err.splitlines()[-1].endswith("the same command goes on from what this one has done")
-    assert files(tmp_path / "other") == ["answers.jsonl"]
+
+def test_an_interruption_promises_to_go_on_only_where_something_is_kept(data, sanerf, tmp_path, monkeypatch):
+    monkeypatch.setattr(MiniSegmenter, "encode", lambda *_: signal.raise_signal(signal.SIGINT))
+    bench = ("bench", "segmenter", "--data", data)
+    kept = sanerf(*bench, "--out", tmp_path / "out")
+    assert (kept.code, kept.out) == (1, "") and "Traceback" not in kept.err
+    assert kept.err.splitlines()[-1].endswith("the same command goes on from what this one has done")
+    assert sanerf(*bench).err.splitlines()[-1] == "sanerf: interrupted; nothing is half written"
 
 
 def test_what_cannot_be_is_refused_in_one_sentence(data, sanerf, tmp_path):
