@@ -24,12 +24,12 @@ from typing import Any
 import torch
 from field_scoring import checkpoint_renderer, psnr_of, score_field
 from field_training import Snapshots, train, training_seconds
-from line_chart import Line, line_chart
 from report_header import RESULTS, OtherPrograms, commit, cores_text, facts_at_start, header, table
 
 from sanerf.cli.console import CommonOptions, open_device, say
 from sanerf.data.images import downscaled_size
 from sanerf.errors import UserError
+from sanerf.evaluation.line_chart import Line, line_chart
 from sanerf.files import write_json, write_text
 from sanerf.kernels.backend import kernels_for
 from sanerf.run.folder import Run, load_renderer, open_run

@@ -20,9 +20,11 @@ import rendered_things
 from mathutils import Matrix, Vector
 
 WIDTH, HEIGHT, VIEWS, SAMPLES = 320, 240, 2, 4
+FIRST_FOR_SCORING = 900_000
+"""Scenes from this number on are for scoring (scoring_scenes.py) and never rendered here."""
 
 
-def _list(folder: Path, pattern: str) -> list[Path]:
+def list_files(folder: Path, pattern: str) -> list[Path]:
     found = sorted(path for path in folder.rglob(pattern) if "courtyard" not in path.name)
     assert found, f"no {pattern} under {folder}"
     return found
@@ -177,10 +179,8 @@ def _save_labels(exr: Path, png: Path) -> None:
     exr.unlink()
 
 
-def make_scene(
-    number: int, args: argparse.Namespace, meshes: list[Path], hdris: list[Path], prints: list[Path]
-) -> None:
-    """Build scene `number` and render its views."""
+def make_scene(number: int, out: Path, meshes: list[Path], hdris: list[Path], prints: list[Path]) -> None:
+    """Build scene `number` and render its views into the folder `out`."""
     random = np.random.default_rng([20261, number])
     bpy.ops.wm.read_factory_settings(use_empty=True)
     scene = bpy.context.scene
@@ -195,7 +195,7 @@ def make_scene(
     _populate(random, meshes, reach, dress)
     labels, world = rendered_materials.label_material(), scene.world
     for view in range(VIEWS):
-        stem = args.out / f"{number:05d}_{view}"
+        stem = out / f"{number:05d}_{view}"
         _aim_camera(random, reach)
         scene.cycles.seed = number * VIEWS + view
         _settings(picture=False)
@@ -219,11 +219,13 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=300)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    meshes, hdris, prints = _list(args.meshes, "*.obj"), _list(args.hdris, "*.exr"), _list(args.pictures, "*.jpg")
+    if args.start + args.count > FIRST_FOR_SCORING:
+        parser.error(f"scenes from number {FIRST_FOR_SCORING} on are for scoring, not for training")
+    files = list_files(args.meshes, "*.obj"), list_files(args.hdris, "*.exr"), list_files(args.pictures, "*.jpg")
     for number in range(args.start, args.start + args.count):
         if (args.out / f"{number:05d}_{VIEWS - 1}.jpg").exists():
             continue
-        make_scene(number, args, meshes, hdris, prints)
+        make_scene(number, args.out, *files)
 
 
 if __name__ == "__main__":

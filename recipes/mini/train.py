@@ -26,6 +26,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from sanerf.evaluation.clicking import next_click
 from sanerf.segmenter.mini.network import fold_pretrained, normalise
 from sanerf.segmenter.mini.segmenter import FORMAT_VERSION, MiniNetwork
 
@@ -79,9 +80,10 @@ class Prompts:
     def correct(self, logits: np.ndarray, random: np.random.Generator) -> None:
         """Add the click a user would, given these masks, and mostly remember them as the previous ones."""
         for row in range(len(logits)):
-            found = clicks.next_click(self.truths[row], logits[row] > 0, self.stride)
+            found = next_click(self.truths[row], logits[row] > 0)
             if found is not None:
-                self.add(row, found[0] + random.normal(0, 1.0, 2), found[1])
+                point = np.array([found.x, found.y]) * self.stride
+                self.add(row, point + random.normal(0, 1.0, 2), found.label)
             if random.random() < 0.8:
                 self.previous[row] = np.clip(logits[row], -12, 12)
         self.ambiguous[:] = False

@@ -1,5 +1,6 @@
 """All commands by name. A command is a frozen dataclass of options with a `run` method."""
 
+from sanerf.cli.bench import Bench
 from sanerf.cli.demo import Demo
 from sanerf.cli.doctor import Doctor
 from sanerf.cli.evaluate import Evaluate
@@ -23,5 +24,6 @@ COMMANDS = {
     "segment": Segment,
     "evaluate": Evaluate,
     "export": Export,
+    "bench": Bench,
     "weights": Weights,
 }

@@ -99,12 +99,19 @@ def load_image(view: View, size: tuple[int, int] | None = None) -> UInt8[Tensor,
     return _over_white(_upright(view, size), size)
 
 
-def load_photo(path: Path) -> UInt8[Tensor, "h w 3"]:
-    """A photograph that is no view of a scene, upright as EXIF says; transparent parts are laid over white.
+def load_photo(path: Path, size: tuple[int, int] | None = None) -> UInt8[Tensor, "h w 3"]:
+    """A photograph that is no view of a scene; transparent parts are laid over white.
 
-    Raises UserError, naming the file, where it cannot be read.
+    `size` (width, height) is its own, as stored or, where EXIF turns it, as turned; None: upright as EXIF says. Raises
+    UserError, naming the file, where it cannot be read.
     """
-    return _over_white(ImageOps.exif_transpose(_read(path)[0]), None)
+    picture = _read(path)[0]
+    if size is None or (size != picture.size and size in picture_header(path).possible_sizes):
+        picture = ImageOps.exif_transpose(picture)
+    if size is not None and picture.size != size:
+        # Pillow itself turns TIFFs while it decodes them.
+        raise UserError(f"the picture {path} is turned by its EXIF orientation, its mask is not; turn the mask as well")
+    return _over_white(picture, None)
 
 
 def load_split(scene: Scene, indices: Sequence[int], downscale: int | float = 1) -> Pictures:
@@ -179,6 +186,15 @@ def has_real_alpha(paths: Sequence[Path]) -> bool:
     if not paths or not all(picture_header(path).has_alpha for path in paths):
         return False
     return int(np.asarray(_read(paths[0])[0].convert("RGBA").getchannel("A")).min()) < 255
+
+
+def _over_white(picture: Image.Image, size: tuple[int, int] | None) -> UInt8[Tensor, "h w 3"]:
+    """In colour at `size` (None: its own), over white where it is transparent."""
+    if picture.has_transparency_data:
+        picture = _resampled(_in_mode(picture, "RGBA"), size)
+        white = Image.new("RGBA", picture.size, (255, 255, 255, 255))
+        return _to_tensor(Image.alpha_composite(white, picture).convert("RGB"))
+    return _to_tensor(_resampled(_in_mode(picture, "RGB"), size))
 
 
 def _upright(view: View, size: tuple[int, int] | None) -> Image.Image:

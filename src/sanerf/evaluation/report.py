@@ -1,7 +1,7 @@
 """The report of a run as one HTML file that needs nothing else: no server, no network, no second file.
 
-A `Report` says what is in it, `render_html` turns it into the page; pictures are put in as data with `image_data_uri`
-and `animation_data_uri`. The page's looks are in page.py, drawing on pictures in render/pictures.py.
+A `Report` says what is in it, `render_html` turns it into the page; pictures are put in as data with `image_data_uri`,
+`svg_data_uri` and `animation_data_uri`. The page's looks are in page.py, drawing on pictures in render/pictures.py.
 """
 
 import base64
@@ -133,6 +133,11 @@ def image_data_uri(
     else:
         image.save(data, format="WEBP", quality=quality, method=4)
     return _data_uri(f"image/{encoding}", data.getvalue())
+
+
+def svg_data_uri(svg: str) -> str:
+    """A drawing as a data URI."""
+    return _data_uri("image/svg+xml", svg.encode())
 
 
 def animation_data_uri(

@@ -5,15 +5,16 @@ from xml.etree import ElementTree
 
 from hypothesis import given
 from hypothesis import strategies as st
-from line_chart import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Line, line_chart, ticks
+
+from sanerf.evaluation.line_chart import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Line, line_chart, ticks
 
 SVG = "{http://www.w3.org/2000/svg}"
 
 
 def test_ticks_are_round():
-    assert ticks(0, 4.8) == [0, 1, 2, 3, 4, 5]
+    assert ticks(0.0, 4.8) == [0, 1, 2, 3, 4, 5]
     assert ticks(13.2, 29.6) == [10, 15, 20, 25, 30]
-    assert ticks(0, 0.05) == [0, 0.01, 0.02, 0.03, 0.04, 0.05]
+    assert ticks(0.0, 0.05) == [0, 0.01, 0.02, 0.03, 0.04, 0.05]
 
 
 @given(low=st.floats(-50, 50), span=st.floats(0, 100))

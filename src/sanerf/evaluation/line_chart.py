@@ -26,7 +26,7 @@ def line_chart(lines: Sequence[Line], x_label: str, y_label: str) -> str:
     """The chart. Axes end at round numbers; x begins at 0."""
     points = [point for line in lines for point in line.points]
     assert points, "a chart needs a point"
-    x_ticks = ticks(0, max(x for x, _ in points))
+    x_ticks = ticks(0.0, max(x for x, _ in points))
     y_ticks = ticks(min(y for _, y in points), max(y for _, y in points))
 
     def across(x: float) -> float:

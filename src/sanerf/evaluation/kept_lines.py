@@ -1,0 +1,54 @@
+"""Results that outlive an interruption: a file of one JSON object a line, each under a key that says what it is of.
+
+A line is added whole and flushed to the disk. What a crash left of a line is dropped when the file is opened again, and
+so are lines that are no such object.
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from sanerf.files import write_text
+
+
+class KeptLines:
+    """The results in a file, or, without one, in memory alone."""
+
+    def __init__(self, path: Path | None):
+        self._path = path
+        self._by_key: dict[str, dict[str, Any]] = {}
+        if path is None or not path.exists():
+            return
+        text = path.read_text(encoding="utf-8", errors="replace")
+        good = [(key, line) for line in text.splitlines() if (key := _key(line)) is not None]
+        self._by_key = {key: json.loads(line)["value"] for key, line in good}
+        whole = "".join(f"{line}\n" for _, line in good)
+        if whole != text:
+            write_text(path, whole)
+
+    def get(self, key: str) -> dict[str, Any] | None:
+        """What was kept under `key`."""
+        return self._by_key.get(key)
+
+    def add(self, key: str, value: dict[str, Any]) -> None:
+        """Keep `value`, which JSON can hold."""
+        self._by_key[key] = value
+        if self._path is None:
+            return
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        line = json.dumps({"key": key, "value": value}, allow_nan=False) + "\n"
+        with open(self._path, "ab") as file:
+            file.write(line.encode())
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def _key(line: str) -> str | None:
+    """The key of a whole line, None for anything else."""
+    try:
+        content = json.loads(line)
+    except ValueError:
+        return None
+    whole = isinstance(content, dict) and isinstance(content.get("value"), dict)
+    return content.get("key") if whole and isinstance(content.get("key"), str) else None
