@@ -2,7 +2,7 @@
 
 Each object in each picture is one case. The first click is deepest inside the object, each next one where the mask is
 most wrong (`clicking.py`), and the logits of the mask that counted go with it as the previous mask. What counts is the
-hypothesis that `choose_hypothesis` picks. A case is clicked at least 10 times, and goes on to 20 where its IoU has not
+hypothesis that `segmenter.choose` picks. A case is clicked at least 10 times, and goes on to 20 where its IoU has not
 come to 0.9 by then. Where nothing is left to click, because the mask is the truth, its later answers are the last one.
 The box is asked on its own, without clicks.
 """
@@ -25,11 +25,11 @@ from sanerf.evaluation.kept_lines import KeptLines
 from sanerf.evaluation.mask_text import mask_to_text
 from sanerf.evaluation.masks import count_masks
 from sanerf.progress import Progress
-from sanerf.segmenter.choose import choose_hypothesis
 from sanerf.segmenter.protocol import ImageFeatures, Segmenter, ViewPrompts
-from sanerf.shapes import Bool, Float, UInt8
+from sanerf.segmenter.refine import ChosenMask, chosen_mask, fed_back
+from sanerf.shapes import Bool, UInt8
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 """Raised whenever the same segmenter would get other figures; results of another version are not used again."""
 REPORTED = (1, 3, 5, 10)
 DRAWN = (1, 3, 5)
@@ -166,9 +166,8 @@ def _score_picture(
 class _Answer:
     """The answer that counts, and all hypotheses' masks."""
 
-    mask_logits: Float[torch.Tensor, "h w"]
+    chosen: ChosenMask
     mask: Bool[np.ndarray, "h w"]
-    predicted_iou: float
     hypotheses: Bool[np.ndarray, "hypotheses h w"]
 
 
@@ -185,9 +184,9 @@ class _Asked:
         answer = self._segmenter.decode(self._features, [prompts])[0]
         self.seconds += _now(self._device) - began
         self.prompts += 1
-        logits, predicted = choose_hypothesis(answer, prompts)
+        chosen = chosen_mask(answer, prompts)
         masks = (answer.mask_logits > 0).cpu().numpy()
-        return _Answer(logits, (logits > 0).cpu().numpy(), float(predicted), masks)
+        return _Answer(chosen, (chosen.mask_logits > 0).cpu().numpy(), masks)
 
 
 def _score_case(ask: _Asked, name: str, truth: Bool[np.ndarray, "h w"]) -> CaseResult:
@@ -202,9 +201,9 @@ def _score_case(ask: _Asked, name: str, truth: Bool[np.ndarray, "h w"]) -> CaseR
             break
         clicks.append(click)
         answer = ask(_click_prompts(clicks, previous))
-        mask, previous = answer.mask, answer.mask_logits
+        mask, previous = answer.mask, answer.chosen
         ious.append(mask_iou(mask, truth))
-        predicted.append(answer.predicted_iou)
+        predicted.append(answer.chosen.predicted_iou)
         if len(clicks) == 1:
             best_iou = max(mask_iou(hypothesis, truth) for hypothesis in answer.hypotheses)
         if len(clicks) in REPORTED:
@@ -224,7 +223,7 @@ def _score_case(ask: _Asked, name: str, truth: Bool[np.ndarray, "h w"]) -> CaseR
         boundary_iou=boundaries,
         best_iou=best_iou,
         box_iou=mask_iou(box.mask, truth),
-        box_predicted_iou=box.predicted_iou,
+        box_predicted_iou=box.chosen.predicted_iou,
         box_boundary_iou=boundary_iou(box.mask, truth),
         decode_seconds=ask.seconds,
         decodes=ask.prompts,
@@ -232,9 +231,10 @@ def _score_case(ask: _Asked, name: str, truth: Bool[np.ndarray, "h w"]) -> CaseR
     )
 
 
-def _click_prompts(clicks: Sequence[Click], previous: Float[torch.Tensor, "h w"] | None) -> ViewPrompts:
+def _click_prompts(clicks: Sequence[Click], previous: ChosenMask | None) -> ViewPrompts:
     points = torch.tensor([(click.x, click.y) for click in clicks])
-    return ViewPrompts(points, torch.tensor([click.label for click in clicks]), None, previous)
+    prompts = ViewPrompts(points, torch.tensor([click.label for click in clicks]))
+    return prompts if previous is None else fed_back(prompts, previous)
 
 
 def _now(device: torch.device) -> float:

@@ -44,15 +44,15 @@ def decode_chosen(
     """
     assert rounds >= 0, rounds
     answers = segmenter.decode(features, prompts)
-    out = [_choose(answer, prompt, 0) for answer, prompt in zip(answers, prompts, strict=True)]
+    out = [chosen_mask(answer, prompt) for answer, prompt in zip(answers, prompts, strict=True)]
     going = [index for index, kept in enumerate(out) if bool((kept.mask_logits > 0).any())]
     for done in range(1, rounds + 1):
         if not going:
             break
-        answers = segmenter.decode(features, [_fed_back(prompts[index], out[index]) for index in going])
+        answers = segmenter.decode(features, [fed_back(prompts[index], out[index]) for index in going])
         changing = []
         for index, answer in zip(going, answers, strict=True):
-            found, kept = _choose(answer, prompts[index], done), out[index]
+            found, kept = chosen_mask(answer, prompts[index], rounds=done), out[index]
             if (found.agreement, found.predicted_iou) < (kept.agreement, kept.predicted_iou):
                 continue
             out[index] = found
@@ -62,15 +62,16 @@ def decode_chosen(
     return out
 
 
-def _choose(answer: MaskHypotheses, prompt: ViewPrompts, rounds: int) -> ChosenMask:
+def chosen_mask(answer: MaskHypotheses, prompt: ViewPrompts, *, rounds: int = 0) -> ChosenMask:
+    """The best hypothesis of an answer, with all that the next round or click needs of it."""
     best = best_hypothesis(answer, prompt)
     low_res = None if answer.low_res_logits is None else answer.low_res_logits[best]
     agreement = point_agreement(answer.mask_logits[best : best + 1] > 0, prompt)
     return ChosenMask(answer.mask_logits[best], float(answer.predicted_iou[best]), float(agreement[0]), low_res, rounds)
 
 
-def _fed_back(prompt: ViewPrompts, kept: ChosenMask) -> ViewPrompts:
-    """The prompt with the last mask, at the decoder's own resolution where it gives that."""
+def fed_back(prompt: ViewPrompts, kept: ChosenMask) -> ViewPrompts:
+    """The prompt with the last mask in place of its own, at the decoder's own resolution where it gives that."""
     if kept.low_res_logits is None:
         return replace(prompt, mask_logits=kept.mask_logits, low_res_logits=None)
     return replace(prompt, mask_logits=None, low_res_logits=kept.low_res_logits)
