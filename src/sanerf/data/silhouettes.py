@@ -1,43 +1,48 @@
 """Scenes of a cut-out thing (pictures with alpha): how large it is, from its silhouettes, and the scene scaled to it.
 
-Cells of the field and of the density grid are shared out evenly over the unit ball, so the thing should fill it: with
-cameras at unit distance the lego of NeRF's synthetic scenes fills a twentieth.
+Cells of the field and of the density grid are shared out evenly over space, so the thing should fill the unit ball: of
+that with the cameras at unit distance the lego of NeRF's synthetic scenes fills a twentieth.
 """
 
 import math
 from dataclasses import replace
 
 import torch
+import torch.nn.functional as F
+from torch import Tensor
 
 from sanerf.data.images import downscaled_size, load_rgba
 from sanerf.data.scene import Scene, View
-from sanerf.geometry.cameras import camera_rays, pixel_centres, resized
+from sanerf.geometry.cameras import Camera, project, resized
 from sanerf.geometry.transforms import IDENTITY
+from sanerf.shapes import Bool, Float
 
-_MARGIN = 1.2
-"""A silhouette tells no more than how far from the origin a line of sight passes, the thing may be farther along it."""
 _MOST_VIEWS = 24
 """Views that are looked at, spread evenly: a second's reading where pictures have 800 x 800 pixels."""
 _LONG_SIDE = 200
 _COVERED = 25
 """Alpha, of 255, from which on a pixel is of the thing."""
-_CUT_OFF = 0.1
-"""Share of views whose silhouettes touch the picture's edge from which on the thing is taken to go on beyond it."""
+_POINTS = 48
+"""Points of the visual hull along each axis, asked twice: in all the space between the cameras, then closer."""
+
+Silhouettes = list[tuple[Camera, Bool[Tensor, "h w"]]]
+"""Small pictures' cameras, and where the thing is in them."""
 
 
 def scaled_to_silhouettes(scene: Scene) -> Scene:
     """The scene with its thing in the unit ball, and rays that begin and end where that does.
 
-    Only training views are looked at. The scene comes back as it is where its pictures have no alpha or cut the thing
-    off, or where a camera would stand within the ball or has one half of the thing behind it.
+    The ball is the one about the origin that holds the visual hull: all points that no silhouette excludes. Only
+    training views are looked at. The scene comes back as it is where its pictures have no alpha, or where the hull
+    reaches as far as the nearest camera, be it that pictures cut the thing off or that all are taken from one side.
     """
     if not scene.has_alpha or not scene.train:
         return scene
     every = math.ceil(len(scene.train) / _MOST_VIEWS)
-    seen = [_silhouette(scene.views[index]) for index in scene.train[::every]]
-    radius = _MARGIN * max(radius for radius, _ in seen)
+    silhouettes = [_silhouette(scene.views[index]) for index in scene.train[::every]]
     distances = [float(view.camera.centre.norm()) for view in scene.views]
-    if radius == 0 or radius >= min(distances) or sum(cut for _, cut in seen) > _CUT_OFF * len(seen):
+    radius = _hull_radius(silhouettes, _hull_radius(silhouettes, min(distances)))
+    if not 0 < radius < min(distances):
         return scene
     ball_from_world = replace(IDENTITY, scale=1 / radius)
     views = tuple(replace(view, camera=ball_from_world.apply_to_camera(view.camera)) for view in scene.views)
@@ -46,16 +51,26 @@ def scaled_to_silhouettes(scene: Scene) -> Scene:
     return replace(scene, views=views, world_from_file=world_from_file, near=near, far=far)
 
 
-def _silhouette(view: View) -> tuple[float, bool]:
-    """How far from the world's origin the lines of sight pass that meet the thing, at most; whether the picture's edge
-    cuts it off."""
+def _silhouette(view: View) -> tuple[Camera, Bool[Tensor, "h w"]]:
+    """The thing's silhouette in a view, a small pixel wider than it is."""
     camera = view.camera
     shrink = max(1.0, max(camera.width, camera.height) / _LONG_SIDE)
     small = resized(camera, *downscaled_size(camera, shrink))
     covered = load_rgba(view, (small.width, small.height))[..., 3] > _COVERED
-    if not covered.any():
-        return 0.0, False
-    rays = camera_rays(small, pixel_centres(small)[covered.reshape(-1)])
-    passing = torch.linalg.cross(rays.origins, rays.directions).norm(dim=-1)
-    cut = covered[0].any() | covered[-1].any() | covered[:, 0].any() | covered[:, -1].any()
-    return float(passing.max()), bool(cut)
+    return small, F.max_pool2d(covered[None].float(), 3, 1, 1)[0] > 0
+
+
+def _hull_radius(silhouettes: Silhouettes, reach: float) -> float:
+    """The radius of the ball about the origin that holds what of the visual hull lies within `reach` of it; 0 where
+    nothing does. A silhouette that touches its picture's edge is taken to go on beyond it."""
+    axis = torch.linspace(-reach, reach, _POINTS)
+    p_world: Float[Tensor, "points 3"] = torch.cartesian_prod(axis, axis, axis)
+    p_world = p_world[p_world.norm(dim=-1) <= reach]
+    for camera, covered in silhouettes:
+        xy, depth_z = project(camera, p_world)
+        xy = xy.nan_to_num()  # What lies beside a camera projects nowhere.
+        column, row = xy[:, 0].clamp(0, camera.width - 1).long(), xy[:, 1].clamp(0, camera.height - 1).long()
+        p_world = p_world[covered[row, column] | (depth_z <= 0)]
+    # A point stands for the cell about it.
+    cell = 2 * reach / (_POINTS - 1)
+    return float(p_world.norm(dim=-1).max()) + math.sqrt(3) / 2 * cell if len(p_world) else 0.0
