@@ -50,3 +50,21 @@ def test_a_command_that_begins_anew_does_not_promise_to_go_on(command, segmented
     ended = sanerf(command, segmented.run, *options[command])
     assert (ended.code, ended.out) == (1, "") and ended.err.splitlines()[-1] == WHOLE
     assert list(tmp_path.iterdir()) == []
+
+
+# A shell starts its background jobs so; who asks them to end means it all the same.
+IN_THE_BACKGROUND = """
+import os, signal
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+def asked_to_end(*arguments, **named):
+    os.kill(os.getpid(), signal.SIGINT)
+    os.kill(os.getpid(), signal.SIGTERM)
+    raise AssertionError("the signal was ignored")
+from sanerf.cli.doctor import Doctor
+Doctor.run = asked_to_end
+"""
+
+
+def test_a_command_in_the_background_ignores_control_c_and_ends_when_asked_to():
+    ended = in_a_process("doctor", prelude=IN_THE_BACKGROUND)
+    assert (ended.code, ended.out) == (1, "") and ended.err.splitlines()[-1] == WHOLE

@@ -23,12 +23,18 @@ _GOES_ON = ", and the same command goes on from what this one has done"
 def main() -> None:
     """Entry point of the console script."""
     # Whoever asks a program to end, as a batch system does, gets the same as at Control-C: a checkpoint, a clean disk.
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    signal.signal(signal.SIGTERM, _asked_to_end)
     try:
         command = _parse() if is_first_process() else _parse_silently()
     except KeyboardInterrupt:
         sys.exit(_interrupted())
     sys.exit(run_command(command))
+
+
+def _asked_to_end(*_: object) -> None:
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # so a shell starts what runs in the background
+        raise KeyboardInterrupt
+    signal.raise_signal(signal.SIGINT)
 
 
 def _parse():
