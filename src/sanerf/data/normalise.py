@@ -13,7 +13,7 @@ Four kinds of capture:
 
 Rays start at `near`: 0.05, or nine tenths of the nearest bound of the file. They have no end (`far` is infinite, for
 the far bound of a file is only that of its sparse points), save in pictures with alpha, where nothing lies outside the
-unit ball and rays end on its far side as seen from the farthest camera; `silhouettes.py` then fits the ball to the thing.
+unit ball and rays end on its far side as seen from the farthest camera (`silhouettes.py` then fits it to the thing).
 """
 
 import math
