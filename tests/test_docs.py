@@ -57,6 +57,13 @@ def test_the_command_line_page_has_every_option_of_every_command_and_no_other():
         assert set(re.findall(r"--(\w+)", usage[name])) == options, name
 
 
+def test_no_file_holds_a_merge_conflict():
+    mark = re.compile(r"^(<{7}|>{7}) ", re.MULTILINE)
+    for folder in ("docs", "src", "tests", "recipes", "benchmarks"):
+        for path in (DOCS.parent / folder).rglob("*"):
+            assert path.suffix not in (".md", ".py") or not mark.search(path.read_text(encoding="utf-8")), path
+
+
 def test_every_axis_word_is_in_the_glossary():
     lines = re.findall(r"^    (\w+(?:, \w+)*)  +\S", sanerf.shapes.__doc__ or "", re.MULTILINE)
     known = {word for line in lines for word in line.split(", ")}

@@ -74,6 +74,25 @@ def test_a_thing_that_pictures_cut_off_keeps_the_cameras_at_unit_distance(tmp_pa
     assert (scene.near, scene.far) == pytest.approx((0.05, 2.0))
 
 
+def test_views_that_cut_the_thing_off_or_show_nothing_say_nothing_of_it(tmp_path):
+    """The first view is cropped to a sliver of the ball, 40 pixels high at the picture's edge and 63 beyond it; the
+    second is blank."""
+    radius = 1.2
+    whole = load_scene(write_ball(tmp_path / "whole", radius), holdout="none")
+    root = write_ball(tmp_path / "less", radius)
+    for i, left in ((0, 75), (1, 90)):
+        picture = Image.open(root / "images" / f"{i}.png").crop((left, 0, SIZE, SIZE))
+        picture.save(root / "images" / f"{i}.png")
+    transforms = json.loads((root / "transforms.json").read_text())
+    for i, left in ((0, 75), (1, 90)):
+        transforms["frames"][i] |= {"w": SIZE - left, "h": SIZE, "fl_x": FOCAL, "fl_y": FOCAL}
+        transforms["frames"][i] |= {"cx": SIZE / 2 - left, "cy": SIZE / 2}
+    (root / "transforms.json").write_text(json.dumps(transforms))
+    less = load_scene(root, holdout="none")
+    ball = whole.world_from_file.scale * radius
+    assert 0.75 * ball < less.world_from_file.scale * radius <= 1.02 * ball
+
+
 def test_how_far_a_thing_reaches_back_is_not_guessed_from_one_side(tmp_path):
     """From 54 degrees of a circle it might reach far behind what is seen of it."""
     radius = 0.4

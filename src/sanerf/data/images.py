@@ -220,14 +220,6 @@ def _upright(view: View, size: tuple[int, int] | None) -> Image.Image:
     return ImageOps.exif_transpose(picture) if turned else picture
 
 
-def _over_white(picture: Image.Image, size: tuple[int, int] | None) -> UInt8[Tensor, "h w 3"]:
-    if picture.has_transparency_data:
-        picture = _resampled(_in_mode(picture, "RGBA"), size)
-        white = Image.new("RGBA", picture.size, (255, 255, 255, 255))
-        return _to_tensor(Image.alpha_composite(white, picture).convert("RGB"))
-    return _to_tensor(_resampled(_in_mode(picture, "RGB"), size))
-
-
 def open_picture(path: Path) -> Image.Image:
     """A picture decoded, in the mode of its file. Raises UserError where it cannot be read."""
     return _decoded(path, None)[0]

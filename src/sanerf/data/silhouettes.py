@@ -13,7 +13,7 @@ from torch import Tensor
 
 from sanerf.data.images import downscaled_size, load_rgba
 from sanerf.data.scene import Scene, View
-from sanerf.geometry.cameras import Camera, project, resized
+from sanerf.geometry.cameras import Camera, inside_image, project, resized
 from sanerf.geometry.transforms import IDENTITY
 from sanerf.shapes import Bool, Float
 
@@ -25,7 +25,7 @@ _COVERED = 25
 _POINTS = 48
 """Points of the visual hull along each axis, asked twice: in all the space between the cameras, then closer."""
 
-Silhouettes = list[tuple[Camera, Bool[Tensor, "h w"]]]
+Silhouettes = list[tuple[Camera, Bool[Tensor, "_ _"]]]
 """Small pictures' cameras, and where the thing is in them."""
 
 
@@ -39,7 +39,8 @@ def scaled_to_silhouettes(scene: Scene) -> Scene:
     if not scene.has_alpha or not scene.train:
         return scene
     every = math.ceil(len(scene.train) / _MOST_VIEWS)
-    silhouettes = [_silhouette(scene.views[index]) for index in scene.train[::every]]
+    looked_at = [_silhouette(scene.views[index]) for index in scene.train[::every]]
+    silhouettes = [(camera, covered) for camera, covered in looked_at if covered.any()]
     distances = [float(view.camera.centre.norm()) for view in scene.views]
     radius = _hull_radius(silhouettes, _hull_radius(silhouettes, min(distances)))
     if not 0 < radius < min(distances):
@@ -62,7 +63,7 @@ def _silhouette(view: View) -> tuple[Camera, Bool[Tensor, "h w"]]:
 
 def _hull_radius(silhouettes: Silhouettes, reach: float) -> float:
     """The radius of the ball about the origin that holds what of the visual hull lies within `reach` of it; 0 where
-    nothing does. A silhouette that touches its picture's edge is taken to go on beyond it."""
+    nothing does. A silhouette that touches its picture's edge says nothing of what lies beyond it."""
     axis = torch.linspace(-reach, reach, _POINTS)
     p_world: Float[Tensor, "points 3"] = torch.cartesian_prod(axis, axis, axis)
     p_world = p_world[p_world.norm(dim=-1) <= reach]
@@ -70,7 +71,10 @@ def _hull_radius(silhouettes: Silhouettes, reach: float) -> float:
         xy, depth_z = project(camera, p_world)
         xy = xy.nan_to_num()  # What lies beside a camera projects nowhere.
         column, row = xy[:, 0].clamp(0, camera.width - 1).long(), xy[:, 1].clamp(0, camera.height - 1).long()
-        p_world = p_world[covered[row, column] | (depth_z <= 0)]
+        kept = covered[row, column] | (depth_z <= 0)
+        if covered[0].any() or covered[-1].any() or covered[:, 0].any() or covered[:, -1].any():
+            kept |= ~inside_image(camera, xy)
+        p_world = p_world[kept]
     # A point stands for the cell about it.
     cell = 2 * reach / (_POINTS - 1)
     return float(p_world.norm(dim=-1).max()) + math.sqrt(3) / 2 * cell if len(p_world) else 0.0
