@@ -52,7 +52,7 @@ def test_a_box_in_a_held_out_view_is_decoded_in_the_rendered_picture(tmp_path, v
     segmenter = BoxFiller()
     decoder = Decoder(segmenter, FeatureCache(segmenter, run.features), run)
     prompts = PromptSet((ObjectPrompts("ball", boxes=(BoxPrompt(view, (12.0, 12.0, 20.0, 20.0)),)),))
-    (lifted,) = lift_prompts(prompts, decoder, cameras, stage_renderer())
+    (lifted,) = lift_prompts(prompts, decoder, cameras=cameras, renderer=stage_renderer())
     assert len(lifted.p_world) and lifted.labels.tolist() == [1] * len(lifted.p_world)
     (picture,) = segmenter.seen
     if held_out:
