@@ -38,7 +38,7 @@ Answer = Callable[[Tensor, ViewPrompts], Sequence[tuple[Tensor, float]]]
 
 
 class KnownSegmenter:
-    """Answers with `answer`, and with every second pixel of it for itself; remembers its prompts and counts pictures."""
+    """Answers with `answer`, for its own use at every second pixel; remembers its prompts and counts pictures."""
 
     name = "known"
 

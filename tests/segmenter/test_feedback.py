@@ -5,8 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from test_sam import CPU, SIDE, clicks, picture, tiny_model
-from test_sam2 import tiny_sam2
+from tiny_models import CPU, SIDE, clicks, picture, tiny_model, tiny_sam2
 
 from sanerf.segmenter.choose import best_hypothesis
 from sanerf.segmenter.load import load_segmenter
