@@ -53,10 +53,8 @@ def decode_chosen(
         changing = []
         for index, answer in zip(going, answers, strict=True):
             found, kept = chosen_mask(answer, prompts[index], rounds=done), out[index]
-            mask, worse = (
-                found.mask_logits > 0,
-                (found.agreement, found.predicted_iou) < (kept.agreement, kept.predicted_iou),
-            )
+            mask = found.mask_logits > 0
+            worse = (found.agreement, found.predicted_iou) < (kept.agreement, kept.predicted_iou)
             # A box alone, or clicks outside alone, agree with an empty mask.
             if worse or not bool(mask.any()):
                 continue
