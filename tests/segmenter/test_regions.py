@@ -51,7 +51,7 @@ def test_overlaps_are_those_of_pixel_sets(masks):
 
 
 @EXAMPLES
-@given(SOME, st.tuples(*[st.floats(-3, 9, width=32)] * 2), st.tuples(*[st.floats(0.1, 9, width=32)] * 2))
+@given(SOME, st.tuples(*[st.floats(-3, 9, width=32)] * 2), st.tuples(*[st.floats(0.125, 9, width=32)] * 2))
 def test_extents_fit_a_box_as_written_out_for_each_mask(masks, corner, sides):
     box = torch.tensor([*corner, *corner]) + torch.tensor([0.0, 0.0, *sides])
     x0, y0, x1, y1 = box.tolist()

@@ -43,7 +43,7 @@ class SmallOnDevice(OnDevice, Small):
 
 @pytest.mark.parametrize(("kind", "on_device"), [(DiscSegmenter, OnDevice), (Small, SmallOnDevice)])
 def test_everything_on_a_device_is_everything_on_the_cpu(kind, on_device):
-    assert issubclass(on_device, SmallMaskSegmenter) == (kind is Small)
+    assert isinstance(on_device(DISCS), SmallMaskSegmenter) == (kind is Small)
     config = EverythingConfig(points=8, least_share=0.0, layers=1, stability=0.8)
     picture = positions(HEIGHT, WIDTH)
     expected = find_everything(kind(DISCS), picture, config)
