@@ -50,17 +50,19 @@ FEATURES = ImageFeatures({}, 20, 20)
 
 
 def test_only_objects_whose_prompts_are_seen_are_decoded():
-    segmenter = SquareSegmenter()
-    renderer = stage_renderer()
-    front = decode_view(segmenter, FEATURES, [ON_BALL, BEHIND], 0, FRONT, renderer)
+    segmenter, renderer, both = SquareSegmenter(), stage_renderer(), [ON_BALL, BEHIND]
+    front = decode_view(segmenter, FEATURES, lifted=both, view=0, camera=FRONT, renderer=renderer)
     assert list(front) == ["ball"]
-    assert list(decode_view(segmenter, FEATURES, [ON_BALL, BEHIND], 1, ASIDE, renderer)) == ["ball", "wall"]
+    aside = decode_view(segmenter, FEATURES, lifted=both, view=1, camera=ASIDE, renderer=renderer)
+    assert list(aside) == ["ball", "wall"]
     expected = project(ASIDE, BEHIND.p_world)[0]
     torch.testing.assert_close(torch.tensor(segmenter.asked[1][1]), expected)
 
 
 def test_a_masks_probability_is_the_sigmoid_of_the_chosen_hypothesis():
-    found = decode_view(SquareSegmenter(), FEATURES, [ON_BALL], 0, FRONT, stage_renderer())["ball"]
+    found = decode_view(SquareSegmenter(), FEATURES, lifted=[ON_BALL], view=0, camera=FRONT, renderer=stage_renderer())[
+        "ball"
+    ]
     # The prompt's own point goes before the decoder's belief in the empty mask.
     assert found.predicted_iou == pytest.approx(0.6)
     square = torch.zeros(20, 20, dtype=torch.bool)
@@ -72,9 +74,13 @@ def test_a_masks_probability_is_the_sigmoid_of_the_chosen_hypothesis():
 def test_a_view_that_sees_nothing_has_no_entry():
     steps = []
     found = decode_views(
-        SquareSegmenter(), lambda view: FEATURES, [BEHIND], {4: FRONT, 9: ASIDE}, stage_renderer(),
+        SquareSegmenter(),
+        lambda view: FEATURES,
+        lifted=[BEHIND],
+        cameras={4: FRONT, 9: ASIDE},
+        renderer=stage_renderer(),
         on_progress=lambda done, total: steps.append((done, total)),
-    )  # fmt: skip
+    )
     assert list(found) == [9] and list(found[9]) == ["wall"]
     assert steps == [(1, 2), (2, 2)]
 

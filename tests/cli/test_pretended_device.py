@@ -30,6 +30,7 @@ class ByColour:
     """A segmenter on a device: of the stage's red and blue, what has the colour under the first point or in the box."""
 
     name = fingerprint = "by colour"
+    fed_back = 0
 
     def __init__(self, device):
         self.device = device
@@ -44,7 +45,11 @@ class ByColour:
         for prompt in prompts:
             x, y = prompt.points[0].long().tolist() if len(prompt.points) else prompt.box.reshape(2, 2).mean(0).tolist()
             chosen = is_red if bool(is_red[int(y), int(x)]) else is_blue
-            out.append(MaskHypotheses(20 * chosen[None].float() - 10, torch.ones(1, device=self.device)))
+            logits = 20 * chosen[None].float() - 10
+            if prompt.low_res_logits is not None:
+                assert prompt.low_res_logits.device == logits.device
+                self.fed_back += 1
+            out.append(MaskHypotheses(logits, torch.ones(1, device=self.device), logits[:, ::2, ::2]))
         return out
 
 
@@ -83,12 +88,13 @@ def test_training_and_its_checkpoint_stay_on_the_device(stage, tmp_path, device)
 
 
 @pytest.fixture
-def by_colour(monkeypatch):
-    monkeypatch.setattr(stages, "load_segmenter", lambda spec, device: ByColour(device))
+def by_colour(monkeypatch, device):
+    segmenter = ByColour(device)
+    monkeypatch.setattr(stages, "load_segmenter", lambda spec, device: segmenter)
+    return segmenter
 
 
-@pytest.mark.usefixtures("by_colour")
-def test_segmenting_scoring_and_exporting_stay_on_the_device(stage, tmp_path, device):
+def test_segmenting_scoring_and_exporting_stay_on_the_device(stage, tmp_path, device, by_colour):
     kernels = replace(kernels_for("torch", device), hash_encode=HashInOneStep.apply)
     run = open_run(shutil.copytree(stage.run, tmp_path / "run"))
     run = replace(run, config=replace(run.config, aggregate=replace(run.config.aggregate, steps=30)))
@@ -97,7 +103,9 @@ def test_segmenting_scoring_and_exporting_stay_on_the_device(stage, tmp_path, de
     # The ball, also by a box, which is decoded before it is lifted.
     ball = replace(prompts.objects[0], boxes=(BoxPrompt("9.png", (12.0, 6.0, 20.0, 14.0)),))
     prompts = replace(prompts, objects=(ball,))
-    stages.segment_run(run, renderer, prompts, "by colour", seed=0, progress=lambda *_: None)
+    stages.segment_run(run, renderer, prompts, "by colour", seed=0, progress=lambda *_: None, refine=1)
+    # Of the box, and of each training view that sees the ball.
+    assert by_colour.fed_back > 1
     segmentations = load_segmentations(run, kernels, device)
 
     view = run.scene.view_index("9.png")
@@ -107,7 +115,7 @@ def test_segmenting_scoring_and_exporting_stay_on_the_device(stage, tmp_path, de
     write_outputs(tmp_path / "out", "9", rendered, parse_outputs("rgb,depth,mask:ball,overlay:ball"), 1.0)
 
     decoder = stages.open_decoder(run, "by colour", device)
-    lifted = stages.lift_prompts(prompts, decoder, stages.run_cameras(run), renderer)
+    lifted = stages.lift_prompts(prompts, decoder, cameras=stages.run_cameras(run), renderer=renderer)
     pictures = ReportViews(most=1)
     scores = evaluate_run(
         run,

@@ -61,7 +61,10 @@ def test_scribbles_and_masks_that_cannot_be_used_are_refused(segmented, sanerf, 
         refused("tall.png is 24x32, another shape", **painted("tall.png"))
         refused("empty.png is empty", **painted("empty.png"))
         refused("no view '42.png'", **painted("tall.png", "42.png"))
-    refused("--refine should be 0 or more, not -1", "--refine", -1, points=[{"xyz": [0, 0, 0], "label": 1}])
+    point = [{"xyz": [0, 0, 0], "label": 1}]
+    refused("--refine should be 0 or more, not -1", "--refine", -1, points=point)
+    masks = f"masks:{segmented.masks}"
+    refused("--refine gives masks back to a decoder; .* has none", "--segmenter", masks, "--refine", 1, points=point)
 
 
 def test_a_click_on_empty_space_is_refused_before_anything_is_encoded(stage, sanerf, tmp_path):

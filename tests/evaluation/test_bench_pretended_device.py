@@ -21,8 +21,11 @@ class OnDevice(KnownSegmenter):
     def decode(self, features, prompts):
         assert features.maps["red"].device == DEVICE
         here = ImageFeatures({"red": features.maps["red"].cpu()}, features.height, features.width)
+        # The mask that is fed back is the device's own.
+        assert all(prompt.low_res_logits.device == DEVICE for prompt in prompts if prompt.low_res_logits is not None)
         return [
-            MaskHypotheses(a.mask_logits.to(DEVICE), a.predicted_iou.to(DEVICE)) for a in super().decode(here, prompts)
+            MaskHypotheses(a.mask_logits.to(DEVICE), a.predicted_iou.to(DEVICE), a.low_res_logits.to(DEVICE))
+            for a in super().decode(here, prompts)
         ]
 
 

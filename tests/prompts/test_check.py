@@ -77,6 +77,10 @@ def test_painted_prompts_that_do_not_fit_are_one_sentence(folder, kind: str):
             ),
             "object 'cape': the scribble at (7.1, 3.8) in a.jpg is both inside and outside",
         ),
+        (  # one view under two names
+            ObjectPrompts("cape", (PointPrompt2D("a.jpg", (7.9, 3.2), 1), PointPrompt2D("a", (7.1, 3.8), 0))),
+            "object 'cape': the click at (7.1, 3.8) in a is both inside and outside",
+        ),
         (
             ObjectPrompts("cape", masks=(MaskPrompt("a.jpg", Path("x.png")), MaskPrompt("a", Path("y.png")))),
             "object 'cape': two masks are given for a",

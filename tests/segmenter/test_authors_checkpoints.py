@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 from authors_networks import need, sam2_of_size, shake, small_sam, stand_ins
-from test_sam import clicks, one_sentence, picture
+from test_sam import one_sentence
+from tiny_models import clicks, picture
 
 from sanerf.errors import UserError
 from sanerf.segmenter.checkpoint import model_of_tensors

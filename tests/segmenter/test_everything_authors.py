@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from authors_networks import small_sam, stand_ins
-from test_sam import clicks, picture
+from tiny_models import clicks, picture
 
 from sanerf.segmenter.everything import find_everything
 from sanerf.segmenter.everything_config import EverythingConfig

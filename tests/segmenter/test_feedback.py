@@ -5,8 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from test_sam import CPU, SIDE, clicks, picture, tiny_model
-from test_sam2 import tiny_sam2
+from tiny_models import CPU, SIDE, clicks, picture, tiny_model, tiny_sam2
 
 from sanerf.segmenter.choose import best_hypothesis
 from sanerf.segmenter.load import load_segmenter
@@ -15,15 +14,16 @@ from sanerf.segmenter.preprocess import Frame, frame_mask, picture_masks, sam2_p
 from sanerf.segmenter.refine import decode_chosen
 from sanerf.segmenter.sam_hq import attended_upscaling
 
-transformers = pytest.importorskip("transformers", reason="the SAM family needs transformers: sanerf[sam]")
 SIZE = (90, 161)
 PROMPT = clicks((40.2, 30.7, 1), (100.0, 60.0, 0))
+WITHOUT_TRANSFORMERS = "the SAM family needs transformers: sanerf[sam]"
 CLASSES = {"sam": "SamModel", "sam-hq": "SamHQModel", "sam2": "Sam2Model"}
 
 
 @pytest.fixture(scope="module", params=CLASSES)
 def family(request, tmp_path_factory: pytest.TempPathFactory):
     """A tiny random model of a kind, as our segmenter and as transformers' own."""
+    transformers = pytest.importorskip("transformers", reason=WITHOUT_TRANSFORMERS)
     logging.getLogger("transformers").setLevel(logging.ERROR)
     folder = tmp_path_factory.mktemp(request.param)
     model = tiny_sam2() if request.param == "sam2" else tiny_model("SamHQ" if request.param == "sam-hq" else "Sam")
@@ -82,6 +82,7 @@ def test_logits_through_the_pictures_resolution_are_others_than_the_decoders_own
 
 def test_sam2_limits_what_is_fed_back_as_its_authors_do(tmp_path):
     """To ±32; what becomes the mask itself is not limited."""
+    pytest.importorskip("transformers", reason=WITHOUT_TRANSFORMERS)
     model = tiny_sam2()
     for layers in model.mask_decoder.output_hypernetworks_mlps:
         layers.proj_out.weight.data *= 300

@@ -4,8 +4,7 @@ import logging
 
 import pytest
 import torch
-from test_sam import CPU, clicks, picture, tiny_model
-from test_sam2 import tiny_sam2
+from tiny_models import CPU, clicks, picture, tiny_model, tiny_sam2
 
 from sanerf.segmenter.load import load_segmenter
 from sanerf.segmenter.mini.segmenter import load_mini

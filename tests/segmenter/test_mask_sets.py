@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from sanerf.segmenter.mask_sets import MaskSet, box_iou, mask_boxes, mask_iou, mask_set, stability_scores
+from sanerf.segmenter.mask_sets import MaskSet, box_iou, mask_iou, mask_set, stability_scores
 from sanerf.segmenter.mask_sets import without_duplicates as kept_masks
-from sanerf.segmenter.regions import without_specks
+from sanerf.segmenter.regions import mask_boxes, without_specks
 from sanerf.segmenter.windows import Window, cut_off, picture_windows, window_points
 
 MASKS = arrays(bool, (5, 9, 13), elements=st.booleans())

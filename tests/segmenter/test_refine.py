@@ -110,6 +110,15 @@ def test_the_users_points_go_before_the_decoders_belief():
     assert (gained.rounds, lost.rounds, gained.agreement, lost.agreement) == (1, 0, 1.0, 1.0)
 
 
+def test_an_empty_mask_takes_no_masks_place_however_much_it_is_believed_in():
+    """A click outside and a box, which both agree with nothing at all."""
+    segmenter = Scripted([(5, 0.6), (0, 0.9), (7, 0.95)])
+    outside = ViewPrompts(torch.tensor([[0.5, 12.5]]), torch.tensor([0]), torch.tensor([0.0, 0.0, 9.0, 9.0]))
+    (found,) = refined(segmenter, outside, rounds=3)
+    assert (area(found.mask_logits), found.rounds, len(segmenter.asked)) == (25, 0, 2)
+    assert found.agreement == 1.0 and found.predicted_iou == pytest.approx(0.6)
+
+
 def test_objects_that_are_done_are_not_asked_again_and_order_is_kept():
     segmenter = Scripted([(5, 0.9), (7, 0.1)], [(3, 0.1), (4, 0.2), (5, 0.3)], [(0, 0.9)])
     found = refined(segmenter, click(1), click(2), click(0), rounds=2)

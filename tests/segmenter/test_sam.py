@@ -10,6 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from PIL import Image
+from tiny_models import CPU, SIDE, clicks, picture, tiny_model
 from torch import Tensor
 
 from sanerf.errors import MissingExtraError, UserError
@@ -19,32 +20,6 @@ from sanerf.segmenter.protocol import ImageFeatures, MaskHypotheses, Segmenter, 
 from sanerf.segmenter.sam_hq import attended_upscaling
 
 transformers = pytest.importorskip("transformers", reason="the SAM family needs transformers: sanerf[sam]")
-
-SIDE = 128
-CPU = torch.device("cpu")
-
-
-def tiny_model(prefix: str):
-    """A model of 60 thousand parameters with weights large enough that masks have structure."""
-    torch.manual_seed(7)
-    vision = getattr(transformers, f"{prefix}VisionConfig")(
-        hidden_size=32, output_channels=16, num_hidden_layers=2, num_attention_heads=2, image_size=SIDE, patch_size=16,
-        window_size=4, global_attn_indexes=[1], num_pos_feats=8, mlp_dim=64, initializer_range=0.05,
-    )  # fmt: skip
-    prompt = getattr(transformers, f"{prefix}PromptEncoderConfig")(
-        hidden_size=16, image_size=SIDE, patch_size=16, mask_input_channels=16
-    )
-    extra = {"vit_dim": 32} if prefix == "SamHQ" else {}
-    decoder = getattr(transformers, f"{prefix}MaskDecoderConfig")(
-        hidden_size=16, mlp_dim=32, num_hidden_layers=2, num_attention_heads=2, iou_head_hidden_dim=16, **extra
-    )
-    config = getattr(transformers, f"{prefix}Config")(
-        vision_config=vision, prompt_encoder_config=prompt, mask_decoder_config=decoder
-    )
-    model = getattr(transformers, f"{prefix}Model")(config).eval()
-    for parameter in model.parameters():
-        parameter.data += 0.3 * torch.randn_like(parameter)
-    return model
 
 
 @pytest.fixture(scope="module")
@@ -71,22 +46,6 @@ def reference_models(folders: dict[str, Path]) -> dict[str, torch.nn.Module]:
 def quiet() -> Iterator[None]:
     logging.getLogger("transformers").setLevel(logging.ERROR)
     yield
-
-
-def picture(height: int = 90, width: int = 161, seed: int = 0) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    coarse = torch.rand(1, 3, 6, 9, generator=generator) * 255
-    smooth = F.interpolate(coarse, (height, width), mode="bicubic").clamp(0, 255)
-    return smooth[0].permute(1, 2, 0).round().to(torch.uint8)
-
-
-def clicks(*xyl: tuple[float, float, int], box: list[float] | None = None, mask: Tensor | None = None) -> ViewPrompts:
-    return ViewPrompts(
-        torch.tensor([[x, y] for x, y, _ in xyl]).reshape(-1, 2),
-        torch.tensor([label for _, _, label in xyl], dtype=torch.long),
-        None if box is None else torch.tensor(box),
-        mask,
-    )
 
 
 def pillow_processor():

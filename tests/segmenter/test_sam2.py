@@ -10,7 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from PIL import Image
-from test_sam import clicks, picture, tiny_model
+from tiny_models import CPU, SIDE, clicks, picture, tiny_model, tiny_sam2
 
 from sanerf.errors import UserError
 from sanerf.segmenter.cache import FeatureCache
@@ -24,39 +24,12 @@ from sanerf.segmenter.sam_hq import SamHqSegmenter, load_sam_hq
 
 transformers = pytest.importorskip("transformers", reason="the SAM family needs transformers: sanerf[sam]")
 
-SIDE = 128
-CPU = torch.device("cpu")
 PROMPTS = {
     "one click": clicks((40.2, 30.7, 1)),
     "three clicks": clicks((40.2, 30.7, 1), (100.0, 60.0, 0), (12.5, 80.5, 1)),
     "box": clicks(box=[20.0, 10.0, 120.5, 70.0]),
     "box and clicks": clicks((60.0, 30.0, 1), (150.0, 5.0, 0), box=[20.0, 10.0, 120.5, 70.0]),
 }
-
-
-def tiny_sam2(channels: int = 16):
-    """A model of 130 thousand parameters with weights large enough that masks have structure."""
-    torch.manual_seed(7)
-    backbone = transformers.Sam2HieraDetConfig(
-        hidden_size=16, num_attention_heads=1, image_size=[SIDE, SIDE], blocks_per_stage=[1, 1, 2, 1],
-        embed_dim_per_stage=[16, 32, 64, 128], num_attention_heads_per_stage=[1, 2, 4, 8],
-        window_size_per_stage=[8, 4, 4, 4], global_attention_blocks=[3],
-    )  # fmt: skip
-    vision = transformers.Sam2VisionConfig(
-        backbone_config=backbone, backbone_channel_list=[128, 64, 32, 16],
-        backbone_feature_sizes=[[32, 32], [16, 16], [8, 8]], fpn_hidden_size=channels,
-    )  # fmt: skip
-    prompts = transformers.Sam2PromptEncoderConfig(
-        hidden_size=channels, image_size=SIDE, patch_size=16, mask_input_channels=16
-    )
-    decoder = transformers.Sam2MaskDecoderConfig(
-        hidden_size=channels, mlp_dim=32, num_hidden_layers=2, num_attention_heads=2, iou_head_hidden_dim=16
-    )
-    config = transformers.Sam2Config(vision_config=vision, prompt_encoder_config=prompts, mask_decoder_config=decoder)
-    model = transformers.Sam2Model(config).eval()
-    for parameter in model.parameters():
-        parameter.data += 0.2 * torch.randn_like(parameter)
-    return model
 
 
 @pytest.fixture(scope="module")

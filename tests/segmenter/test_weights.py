@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_sam import one_sentence, tiny_model
+from test_sam import one_sentence
+from tiny_models import tiny_model
 
 from sanerf.errors import UserError
 from sanerf.locks import file_lock

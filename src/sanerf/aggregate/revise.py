@@ -21,6 +21,7 @@ from sanerf.progress import OnPart
 from sanerf.prompts.lift import points_inside
 from sanerf.render.renderer import accumulate
 from sanerf.segmenter.protocol import ImageFeatures, MaskHypotheses, Segmenter, ViewPrompts
+from sanerf.segmenter.regions import mask_boxes, mask_iou
 from sanerf.shapes import Bool, Float
 
 LEAST_AGREEMENT = 0.5
@@ -128,8 +129,7 @@ def revise_masks(
 def prompts_from_mask(probability: Float[Tensor, "h w"]) -> ViewPrompts:
     """A soft mask as prompts: its box, itself as logits, and the point deepest inside."""
     mask = probability > 0.5
-    rows, columns = mask.any(dim=1).nonzero()[:, 0], mask.any(dim=0).nonzero()[:, 0]
-    box = torch.stack([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]).float()
+    box = mask_boxes(mask[None])[0].float()
     inside = points_inside(mask, count=1)
     logits = torch.logit(probability.clamp(1e-3, 1 - 1e-3))
     return ViewPrompts(inside, torch.ones(len(inside), dtype=torch.int64), box, logits)
@@ -140,7 +140,6 @@ def nearest_hypothesis(
 ) -> tuple[Float[Tensor, "h w"], float, float]:
     """Of a decoder's masks the one that overlaps the field's most: logits, predicted IoU, and IoU with the field."""
     mask_logits = answer.mask_logits.to(rendered_mask.device)
-    masks = mask_logits > 0
-    ious = (masks & rendered_mask).sum((1, 2)) / (masks | rendered_mask).sum((1, 2)).clamp(min=1)
+    ious = mask_iou(mask_logits > 0, rendered_mask)
     best = int(ious.argmax())
     return mask_logits[best], float(answer.predicted_iou[best]), float(ious[best])

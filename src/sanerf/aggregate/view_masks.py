@@ -36,6 +36,7 @@ ViewMasks = dict[int, dict[str, ViewMask]]
 def decode_view(
     segmenter: Segmenter,
     features: ImageFeatures,
+    *,
     lifted: Sequence[LiftedPrompts],
     view: int,
     camera: Camera,
@@ -56,6 +57,7 @@ def decode_view(
 def decode_views(
     segmenter: Segmenter,
     features_of: Callable[[int], ImageFeatures],
+    *,
     lifted: Sequence[LiftedPrompts],
     cameras: dict[int, Camera],
     renderer: Renderer,
@@ -65,7 +67,9 @@ def decode_views(
     """`decode_view` over many views; `features_of` gives a view's features, `cameras` the views to decode."""
     out: ViewMasks = {}
     for done, (view, camera) in enumerate(cameras.items(), start=1):
-        masks = decode_view(segmenter, features_of(view), lifted, view, camera, renderer, refine)
+        masks = decode_view(
+            segmenter, features_of(view), lifted=lifted, view=view, camera=camera, renderer=renderer, refine=refine
+        )
         if masks:
             out[view] = masks
         if on_progress is not None:

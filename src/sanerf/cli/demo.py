@@ -67,7 +67,9 @@ class Demo(CommonOptions):
             segmentation, stages = segment_run(run, renderer, prompts, "mini", seed=self.seed, progress=progress)
 
             decoder = open_decoder(run, "mini", device)
-            alone = DecoderAlone(decoder.segmenter, lift_prompts(prompts, decoder, run_cameras(run), renderer))
+            alone = DecoderAlone(
+                decoder.segmenter, lift_prompts(prompts, decoder, cameras=run_cameras(run), renderer=renderer)
+            )
             pictures = ReportViews(most=4)
 
             def on_view(scored: ScoredView) -> None:

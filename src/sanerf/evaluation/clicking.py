@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import distance_transform_edt
 
+from sanerf.segmenter.regions import edge_distance, mask_extent
 from sanerf.shapes import Bool
 
 
@@ -47,23 +47,15 @@ def deepest(region: Bool[np.ndarray, "h w"], clicked: Sequence[Click] = ()) -> t
     Outside of the picture nothing is `region`. Pixels in `clicked` are passed over; where none is left, the
     distance is 0.
     """
-    rows, columns = np.flatnonzero(region.any(axis=1)), np.flatnonzero(region.any(axis=0))
-    if not len(rows):
-        return (0.5, 0.5), 0.0
-    # What is not region within a pixel of its extent is all that can be nearest.
-    top, left = int(rows[0]), int(columns[0])
-    inside = region[top : rows[-1] + 1, left : columns[-1] + 1]
-    distance = np.asarray(distance_transform_edt(np.pad(inside, 1)))[1:-1, 1:-1]
+    distance = edge_distance(region)
     for click in clicked:
-        row, column = int(click.y) - top, int(click.x) - left
-        if 0 <= row < distance.shape[0] and 0 <= column < distance.shape[1]:
-            distance[row, column] = 0
+        distance[int(click.y), int(click.x)] = 0
     row, column = divmod(int(distance.argmax()), distance.shape[1])
-    return (left + column + 0.5, top + row + 0.5), float(distance[row, column])
+    return (column + 0.5, row + 0.5), float(distance[row, column])
 
 
 def tight_box(mask: Bool[np.ndarray, "h w"]) -> tuple[float, float, float, float]:
     """(x0, y0, x1, y1), the edges of the outermost pixels of a mask that is not empty."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    assert len(rows), "an empty mask has no box"
-    return float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)
+    rows, columns = mask_extent(mask)
+    assert rows.stop, "an empty mask has no box"
+    return float(columns.start), float(rows.start), float(columns.stop), float(rows.stop)

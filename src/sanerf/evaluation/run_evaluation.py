@@ -109,7 +109,9 @@ def evaluate_run(
         decoded: dict[str, Tensor] = {}
         if alone is not None:
             features = alone.segmenter.encode(torch.from_numpy(to_bytes(rgb)))
-            answers = decode_view(alone.segmenter, features, alone.lifted, index, camera, renderer)
+            answers = decode_view(
+                alone.segmenter, features, lifted=alone.lifted, view=index, camera=camera, renderer=renderer
+            )
             nothing = torch.zeros(camera.height, camera.width, dtype=torch.bool)
             decoded = {n: (answers[n].probability > 0.5).cpu() if n in answers else nothing for n in names}
         for name in names:

@@ -76,8 +76,8 @@ def _check_labels(entry: ObjectPrompts, scene: Scene) -> None:
         clicks += [
             (scribble.view, (x, y), scribble.label, f"the scribble at ({x:.1f}, {y:.1f})") for x, y in found.tolist()
         ]
-    labels: dict[tuple[str, int, int], int] = {}
+    labels: dict[tuple[int, int, int], int] = {}
     for view, xy, label, what in clicks:
-        pixel = (view, math.floor(xy[0]), math.floor(xy[1]))
+        pixel = (scene.view_index(view), math.floor(xy[0]), math.floor(xy[1]))
         if labels.setdefault(pixel, label) != label:
             raise UserError(f"{what} in {view} is both inside and outside")

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 
 import torch
 import torch.nn.functional as F
-from scipy import ndimage
 from torch import Tensor
 
 from sanerf.data.images import load_view_mask
@@ -24,6 +23,7 @@ from sanerf.prompts.scribble import scribble_clicks
 from sanerf.render.images import Renderer
 from sanerf.render.renderer import median_distance
 from sanerf.segmenter.protocol import ViewPrompts
+from sanerf.segmenter.regions import edge_distance
 from sanerf.shapes import Bool, Float, Int64
 
 OCCLUSION_TOLERANCE = 0.03
@@ -214,8 +214,7 @@ def view_prompts(lifted: LiftedPrompts, view: int, camera: Camera, renderer: Ren
 
 def points_inside(mask: Bool[Tensor, "h w"], count: int) -> Float[Tensor, "points 2"]:
     """Up to `count` spread-out pixels (x, y) deep inside a mask: the deepest first, then away from those chosen."""
-    to_border = torch.as_tensor(ndimage.distance_transform_edt(F.pad(mask, (1, 1, 1, 1)).numpy()))
-    remaining = to_border[1:-1, 1:-1].float()
+    remaining = torch.from_numpy(edge_distance(mask.numpy())).float()
     out = []
     rows, columns = torch.meshgrid(torch.arange(mask.shape[0]), torch.arange(mask.shape[1]), indexing="ij")
     for _ in range(count):

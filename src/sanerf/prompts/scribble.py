@@ -18,6 +18,7 @@ from torch import Tensor
 from sanerf.data.images import load_view_mask
 from sanerf.data.scene import View
 from sanerf.prompts.file import LineScribble, PaintedScribble
+from sanerf.segmenter.regions import edge_distance
 from sanerf.shapes import Bool, Float, Float64, Int64
 
 MOST_CLICKS = 6
@@ -48,10 +49,10 @@ def line_clicks(
 
 def stroke_clicks(stroke: Bool[Tensor, "h w"], most: int = MOST_CLICKS) -> Float[Tensor, "clicks 2"]:
     """A painted stroke's clicks (x, y): centres of pixels along its middle. None for an empty stroke."""
-    depth = np.asarray(ndimage.distance_transform_edt(np.pad(stroke.cpu().numpy(), 1)))
+    depth = edge_distance(stroke.cpu().numpy())
     # Pixels that no neighbour is deeper than: along the stroke's middle, however wide it was painted.
     middle = (depth > 0) & (depth >= ndimage.maximum_filter(depth, 3))
-    rows, columns = np.nonzero(middle[1:-1, 1:-1])
+    rows, columns = np.nonzero(middle)
     points = torch.from_numpy(np.stack([columns, rows], axis=-1)).double() + 0.5
     if not len(points):
         return torch.zeros(0, 2)

@@ -26,9 +26,9 @@ from sanerf.run.folder import Run
 from sanerf.run.lock import run_lock
 from sanerf.run.segmentation import Segmentation, save_segmentation
 from sanerf.segmenter.cache import FeatureCache
-from sanerf.segmenter.choose import choose_hypothesis
 from sanerf.segmenter.load import load_segmenter
 from sanerf.segmenter.protocol import ImageFeatures, Segmenter, ViewPrompts
+from sanerf.segmenter.refine import decode_chosen
 from sanerf.shapes import Bool, UInt8
 
 MASKS_PREFIX = "masks:"
@@ -71,11 +71,11 @@ def open_decoder(run: Run, segmenter: str, device: torch.device) -> Decoder:
 
 
 def lift_prompts(
-    prompts: PromptSet, decoder: Decoder, cameras: list[Camera], renderer: Renderer
+    prompts: PromptSet, decoder: Decoder, *, cameras: list[Camera], renderer: Renderer, refine: int = 0
 ) -> list[LiftedPrompts]:
     """All objects' prompts in the world. Boxes are decoded in the view they were drawn in, of which alone features are
-    asked, and only once all clicks are known to be good. A held-out view's photograph is for testing: there a box is
-    decoded in the rendered picture."""
+    asked, and only once all clicks are known to be good; their masks are fed back up to `refine` times. A held-out
+    view's photograph is for testing: there a box is decoded in the rendered picture."""
 
     def mask_of_box(view: int, box: ViewPrompts) -> Bool[torch.Tensor, "h w"]:
         if view in decoder.run.scene.test:
@@ -83,8 +83,8 @@ def lift_prompts(
             features = decoder.segmenter.encode(torch.from_numpy(to_bytes(picture)))
         else:
             features = decoder.features(view)
-        answer = decoder.segmenter.decode(features, [box])[0]
-        return (choose_hypothesis(answer, box)[0] > 0).cpu()
+        (chosen,) = decode_chosen(decoder.segmenter, features, [box], rounds=refine)
+        return (chosen.mask_logits > 0).cpu()
 
     return lift_objects(prompts.objects, decoder.run.scene, cameras, renderer, mask_of_box)
 
@@ -96,8 +96,11 @@ def segment_run(
 
     The first masks, those of the prompts, each go back to the decoder up to `refine` times. Gives the segmentation and
     the seconds of its stages "encode", "decode" and "aggregate". Raises UserError for prompts that cannot be used, for
-    objects of which no view has a mask, and where another process works on the run.
+    objects of which no view has a mask, where masks from files should be refined, and where another process works on
+    the run.
     """
+    if refine and segmenter.startswith(MASKS_PREFIX):
+        raise UserError(f"--refine gives masks back to a decoder; {segmenter} has none")
     check_prompts(prompts, run.scene)
     with run_lock(run.path):
         return _segment(
@@ -152,7 +155,7 @@ def _decode_prompts(
 ) -> ViewMasks:
     """The masks of all objects in the training views where their prompts are seen."""
     # Encoding takes minutes: a click on empty space must be refused before.
-    lifted = lift_prompts(prompts, decoder, run_cameras(decoder.run), renderer)
+    lifted = lift_prompts(prompts, decoder, cameras=run_cameras(decoder.run), renderer=renderer, refine=refine)
     training = training_cameras(decoder.run)
     on_encoded = stages.listener("encode")
     on_encoded(0, len(training))
@@ -160,7 +163,15 @@ def _decode_prompts(
     decoder.cache.encode_all(images, lambda done: on_encoded(done, len(training)))
     stages.end("encode")
     on_decoded = stages.listener("decode")
-    return decode_views(decoder.segmenter, decoder.features, lifted, training, renderer, refine, on_decoded)
+    return decode_views(
+        decoder.segmenter,
+        decoder.features,
+        lifted=lifted,
+        cameras=training,
+        renderer=renderer,
+        refine=refine,
+        on_progress=on_decoded,
+    )
 
 
 def _aggregate(

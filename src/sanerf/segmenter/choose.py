@@ -8,18 +8,11 @@ import torch
 from torch import Tensor
 
 from sanerf.segmenter.protocol import MaskHypotheses, ViewPrompts
+from sanerf.segmenter.regions import mask_boxes
 from sanerf.shapes import Bool, Float
 
 _BOX_SLACK = 0.1
 """Box fits this close to the best count as equally good: a box drawn by hand is no more exact."""
-
-
-def choose_hypothesis(
-    hypotheses: MaskHypotheses, prompts: ViewPrompts
-) -> tuple[Float[Tensor, "h w"], Float[Tensor, ""]]:
-    """Mask logits and predicted IoU of the best hypothesis."""
-    best = best_hypothesis(hypotheses, prompts)
-    return hypotheses.mask_logits[best], hypotheses.predicted_iou[best]
 
 
 def best_hypothesis(hypotheses: MaskHypotheses, prompts: ViewPrompts) -> int:
@@ -52,14 +45,10 @@ def point_agreement(masks: Bool[Tensor, "hypotheses h w"], prompts: ViewPrompts)
 def extent_iou(masks: Bool[Tensor, "hypotheses h w"], box: Float[Tensor, "4"]) -> Float[Tensor, "hypotheses"]:
     """IoU of each mask's bounding box (edges of its outermost pixels) with `box`, 0 for an empty mask."""
     x0, y0, x1, y1 = box.tolist()
-    out = torch.zeros(len(masks), device=masks.device)
-    for i, mask in enumerate(masks):
-        rows, columns = mask.any(dim=1).nonzero(), mask.any(dim=0).nonzero()
-        if not len(rows):
-            continue
-        left, right = int(columns[0]), int(columns[-1]) + 1
-        top, bottom = int(rows[0]), int(rows[-1]) + 1
-        overlap = max(0.0, min(x1, right) - max(x0, left)) * max(0.0, min(y1, bottom) - max(y0, top))
-        union = (x1 - x0) * (y1 - y0) + (right - left) * (bottom - top) - overlap
-        out[i] = overlap / union
-    return out
+    left, top, right, bottom = mask_boxes(masks).double().unbind(1)
+    width, height = right.clamp(max=x1) - left.clamp(min=x0), bottom.clamp(max=y1) - top.clamp(min=y0)
+    overlap = width.clamp(min=0) * height.clamp(min=0)
+    areas = (right - left) * (bottom - top)
+    # A mask that is not empty has an area of 1 at least.
+    iou = overlap / (areas + (x1 - x0) * (y1 - y0) - overlap).clamp(min=1)
+    return torch.where(areas > 0, iou, 0.0).float()

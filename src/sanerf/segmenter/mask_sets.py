@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sanerf.segmenter.regions import mask_boxes
 from sanerf.shapes import Bool, Float, Float64, Int, Int64, UInt8
 
 Overlap = Literal["mask", "box"]
@@ -101,17 +102,6 @@ def stability_scores(mask_logits: Float[Tensor, "candidates h w"], offset: float
     inner = (mask_logits > offset).flatten(1).sum(1)
     outer = (mask_logits > -offset).flatten(1).sum(1)
     return inner / outer.clamp(min=1)
-
-
-def mask_boxes(masks: Bool[Tensor, "candidates h w"]) -> Int[Tensor, "candidates 4"]:
-    """The box of each mask."""
-    height, width = masks.shape[1:]
-    rows, columns = masks.any(2).long(), masks.any(1).long()
-    # argmax takes the first of equals.
-    first_row, first_column = rows.argmax(1), columns.argmax(1)
-    last_row, last_column = height - rows.flip(1).argmax(1), width - columns.flip(1).argmax(1)
-    boxes = torch.stack([first_column, first_row, last_column, last_row], dim=1)
-    return boxes * rows.any(1, keepdim=True)
 
 
 def without_duplicates(

@@ -8,11 +8,11 @@ is no worse by what can be known without the truth: the prompts' own points, the
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import torch
 from torch import Tensor
 
 from sanerf.segmenter.choose import best_hypothesis, point_agreement
 from sanerf.segmenter.protocol import ImageFeatures, MaskHypotheses, Segmenter, ViewPrompts
+from sanerf.segmenter.regions import mask_iou
 from sanerf.shapes import Float
 
 SAME_MASK_IOU = 0.99
@@ -39,8 +39,8 @@ def decode_chosen(
 
     In a round all prompts that still change are decoded in one call, each with its own points and box and with its last
     mask in place of the mask it came with, if any. A prompt's rounds end where its new mask agrees with fewer of its
-    points or is believed in less than the last, which is then kept; where the two overlap by `SAME_MASK_IOU`; and where
-    there is no mask to feed back because it is empty.
+    points or is believed in less than the last, or is empty, and the last is then kept; where the two overlap by
+    `SAME_MASK_IOU`; and where there is no mask to feed back because the first is empty.
     """
     assert rounds >= 0, rounds
     answers = segmenter.decode(features, prompts)
@@ -53,10 +53,13 @@ def decode_chosen(
         changing = []
         for index, answer in zip(going, answers, strict=True):
             found, kept = chosen_mask(answer, prompts[index], rounds=done), out[index]
-            if (found.agreement, found.predicted_iou) < (kept.agreement, kept.predicted_iou):
+            mask = found.mask_logits > 0
+            worse = (found.agreement, found.predicted_iou) < (kept.agreement, kept.predicted_iou)
+            # A box alone, or clicks outside alone, agree with an empty mask.
+            if worse or not bool(mask.any()):
                 continue
             out[index] = found
-            if _mask_iou(found, kept) < SAME_MASK_IOU:
+            if float(mask_iou(mask[None], kept.mask_logits > 0)) < SAME_MASK_IOU:
                 changing.append(index)
         going = changing
     return out
@@ -75,9 +78,3 @@ def fed_back(prompt: ViewPrompts, kept: ChosenMask) -> ViewPrompts:
     if kept.low_res_logits is None:
         return replace(prompt, mask_logits=kept.mask_logits, low_res_logits=None)
     return replace(prompt, mask_logits=None, low_res_logits=kept.low_res_logits)
-
-
-def _mask_iou(one: ChosenMask, other: ChosenMask) -> float:
-    a, b = one.mask_logits > 0, other.mask_logits > 0
-    union = int(torch.count_nonzero(a | b))
-    return int(torch.count_nonzero(a & b)) / union if union else 1.0
