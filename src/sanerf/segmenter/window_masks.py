@@ -4,7 +4,7 @@ Where the segmenter has `decode_small`, answers are sorted out at the network's 
 stay are decoded once more at the picture's.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from sanerf.segmenter.mask_sets import MaskSet, joined, mask_set, without_duplic
 from sanerf.segmenter.protocol import ImageFeatures, Segmenter, SmallMaskSegmenter, ViewPrompts
 from sanerf.segmenter.regions import without_specks
 from sanerf.segmenter.windows import Window, cut_off
-from sanerf.shapes import Float64, Int64, UInt8
+from sanerf.shapes import Bool, Float64, Int64, UInt8
 
 _LOGIT_BYTES = 256 * 2**20
 """What the logits of one call may take, at the picture's resolution."""
@@ -114,7 +114,7 @@ def _at_windows_resolution(
     points: Float64[np.ndarray, "points 2"],
     masks: MaskSet,
     config: EverythingConfig,
-):
+) -> Iterator[tuple[int, Bool[np.ndarray, "h w"]]]:
     """Row and mask of each of `masks`, one after the other, in pixels of the window."""
     if not isinstance(segmenter, SmallMaskSegmenter):
         for row in range(len(masks)):
