@@ -65,12 +65,20 @@ def atomic_write(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
-def check_folder(path: Path) -> None:
-    """Raise UserError where `atomic_folder` would: at a file, or a folder that holds what it did not write."""
+def check_folder(path: Path, writer: str | None = None) -> None:
+    """Raise UserError where `atomic_folder` or, for its `writer`, `open_own_folder` would.
+
+    That is at a file, and at a folder that holds what the one or the other did not write.
+    """
     if path.exists() and not path.is_dir():
         raise UserError(f"cannot write {path}: it is a file, and a folder is to be written")
     if path.is_dir() and not (path / FOLDER_MARKER).exists() and any(path.iterdir()):
         raise UserError(f"{path} holds files that sanerf did not write, so it is not replaced; choose a new folder")
+    if writer is not None and (path / FOLDER_MARKER).exists():
+        found = (path / FOLDER_MARKER).read_text(encoding="utf-8").strip()
+        if found != writer:
+            by = f"`sanerf {found}`" if found else "another command of sanerf"
+            raise UserError(f"{path} was written by {by}, not by `sanerf {writer}`; choose a new folder")
 
 
 def open_own_folder(path: Path, writer: str) -> None:
@@ -78,13 +86,9 @@ def open_own_folder(path: Path, writer: str) -> None:
 
     Raises UserError at a file, and at a folder that holds what `writer` did not write, such as another command's files.
     """
-    check_folder(path)
-    marker = path / FOLDER_MARKER
-    if not marker.exists():
-        write_text(marker, f"{writer}\n")
-    elif (found := marker.read_text(encoding="utf-8").strip()) != writer:
-        by = f"`sanerf {found}`" if found else "another command of sanerf"
-        raise UserError(f"{path} was written by {by}, not by `sanerf {writer}`; choose a new folder")
+    check_folder(path, writer)
+    if not (path / FOLDER_MARKER).exists():
+        write_text(path / FOLDER_MARKER, f"{writer}\n")
 
 
 @contextmanager
