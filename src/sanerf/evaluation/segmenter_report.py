@@ -85,6 +85,7 @@ def scores_lines(scores: dict[str, Any]) -> list[str]:
 def write_segmenter_report(
     path: Path,
     scores: dict[str, Any],
+    *,
     results: Sequence[PictureResult],
     pictures: Sequence[MaskedPicture],
     footer: str,

@@ -55,5 +55,5 @@ def run_segmenter_suite(
         if out is not None:
             write_json(out / FIGURES, scores)
             footer = f"{segmenter.fingerprint}, protocol {PROTOCOL_VERSION}, {device.type}"
-            write_segmenter_report(out / REPORT, scores, results, pictures, footer)
+            write_segmenter_report(out / REPORT, scores, results=results, pictures=pictures, footer=footer)
     return scores
