@@ -1,6 +1,7 @@
 """The page of a folder of masks of everything: the overlay of every photograph in it, in one file."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -55,7 +56,7 @@ def write_page(out: Path, segmenter: Segmenter, config: EverythingConfig) -> Pat
     return path
 
 
-def _masks_of(out: Path, path: Path) -> dict | None:
+def _masks_of(out: Path, path: Path) -> dict[str, Any] | None:
     """What a photograph's JSON file says; None where it or the overlay is not whole."""
     try:
         content = read_json(path)

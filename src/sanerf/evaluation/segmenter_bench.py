@@ -43,8 +43,8 @@ ENOUGH = 0.9
 class CaseResult:
     """One object in one picture.
 
-    `iou` and `predicted_iou` have one number for each click that was made. `boundary_iou` and `masks`, run
-    lengths in COCO's form (`coco_rle`), are by click count. `best_iou` is that of the best hypothesis at one click.
+    `iou` and `predicted_iou` have one number for each click that was made. `boundary_iou` and `masks`, run lengths in
+    COCO's form (`coco_rle`), are by click count. `best_iou` is that of the best hypothesis at one click.
     """
 
     object: str
