@@ -18,6 +18,7 @@ from sanerf.files import (
     FOLDER_MARKER,
     atomic_folder,
     atomic_write,
+    open_own_folder,
     read_json,
     read_tensors,
     write_json,
@@ -143,6 +144,38 @@ def test_png_keeps_every_byte(tmp_path, shape):
 def test_png_of_a_mask_is_black_and_white(tmp_path):
     write_png(tmp_path / "a.png", np.array([[True, False]]))
     assert np.asarray(Image.open(tmp_path / "a.png")).tolist() == [[255, 0]]
+
+
+def test_png_of_sixteen_bits_keeps_every_value(tmp_path):
+    values = np.arange(2**16, dtype=np.uint16).reshape(256, 256)
+    write_png(tmp_path / "a.png", values)
+    with Image.open(tmp_path / "a.png") as picture:
+        assert picture.mode == "I;16"
+        np.testing.assert_array_equal(np.asarray(picture), values)
+
+
+def test_a_folder_belongs_to_the_command_that_opened_it(tmp_path):
+    own = tmp_path / "deep" / "own"
+    open_own_folder(own, "bench")
+    write_text(own / "a", "a")
+    open_own_folder(own, "bench")
+    assert everything_in(own) == {"a", FOLDER_MARKER}
+    with pytest.raises(UserError, match="own was written by `sanerf bench`, not by `sanerf masks`; choose a new"):
+        open_own_folder(own, "masks")
+    with atomic_folder(tmp_path / "scene") as folder:
+        write_text(folder / "a", "a")
+    with pytest.raises(UserError, match="scene was written by another command of sanerf, not by `sanerf bench`"):
+        open_own_folder(tmp_path / "scene", "bench")
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "holiday.png").write_text("precious")
+    with pytest.raises(UserError, match="did not write"):
+        open_own_folder(tmp_path / "photos", "bench")
+    with pytest.raises(UserError, match="it is a file"):
+        open_own_folder(tmp_path / "photos" / "holiday.png", "bench")
+    assert everything_in(tmp_path / "photos") == {"holiday.png"} and everything_in(tmp_path / "scene") == {
+        "a",
+        FOLDER_MARKER,
+    }
 
 
 def test_folder_is_replaced_whole(tmp_path):

@@ -22,10 +22,10 @@ from safetensors.torch import save
 from torch import Tensor
 
 from sanerf.errors import UserError, on_one_line
-from sanerf.shapes import Bool, UInt8
+from sanerf.shapes import Bool, UInt8, UInt16
 
 FOLDER_MARKER = ".written-by-sanerf"
-"""The empty file by which `atomic_folder` knows a folder it may replace."""
+"""The file by which a folder is known as ours: empty where `atomic_folder` wrote it, else with its writer's name."""
 
 _REASONS = {
     errno.ENOSPC: "the disk is full",
@@ -65,12 +65,30 @@ def atomic_write(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
-def check_folder(path: Path) -> None:
-    """Raise UserError where `atomic_folder` would: at a file, or a folder that holds what it did not write."""
+def check_folder(path: Path, writer: str | None = None) -> None:
+    """Raise UserError where `atomic_folder` or, for its `writer`, `open_own_folder` would.
+
+    That is at a file, and at a folder that holds what the one or the other did not write.
+    """
     if path.exists() and not path.is_dir():
         raise UserError(f"cannot write {path}: it is a file, and a folder is to be written")
     if path.is_dir() and not (path / FOLDER_MARKER).exists() and any(path.iterdir()):
         raise UserError(f"{path} holds files that sanerf did not write, so it is not replaced; choose a new folder")
+    if writer is not None and (path / FOLDER_MARKER).exists():
+        found = (path / FOLDER_MARKER).read_text(encoding="utf-8").strip()
+        if found != writer:
+            by = f"`sanerf {found}`" if found else "another command of sanerf"
+            raise UserError(f"{path} was written by {by}, not by `sanerf {writer}`; choose a new folder")
+
+
+def open_own_folder(path: Path, writer: str) -> None:
+    """Make a folder that `writer` fills file by file and, called again, goes on with; it is marked as its own.
+
+    Raises UserError at a file, and at a folder that holds what `writer` did not write, such as another command's files.
+    """
+    check_folder(path, writer)
+    if not (path / FOLDER_MARKER).exists():
+        write_text(path / FOLDER_MARKER, f"{writer}\n")
 
 
 @contextmanager
@@ -130,11 +148,12 @@ def read_json(path: Path) -> dict[str, Any]:
 def write_png(
     path: Path,
     picture: UInt8[np.ndarray, "h w"]
+    | UInt16[np.ndarray, "h w"]
     | UInt8[np.ndarray, "h w 3"]
     | UInt8[np.ndarray, "h w 4"]
     | Bool[np.ndarray, "h w"],
 ) -> None:
-    """Write a grey, RGB or RGBA picture; a bool mask becomes 0 and 255."""
+    """Write a grey (of 8 or 16 bits), RGB or RGBA picture; a bool mask becomes 0 and 255."""
     pixels = picture.astype(np.uint8) * 255 if picture.dtype == bool else picture
     with atomic_write(path) as temporary:
         Image.fromarray(np.ascontiguousarray(pixels)).save(temporary, format="PNG")

@@ -1,14 +1,17 @@
 """`sanerf masks --everything`: files, their contents, going on, and what is refused."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
-from command_process import assert_refused, files, size_of
+from command_process import assert_refused, files, in_a_process, size_of
 from command_stage import write_scene
 from PIL import Image
 
+from sanerf.files import FOLDER_MARKER, atomic_folder
+from sanerf.locks import file_lock
 from sanerf.segmenter.coco_rle import from_coco
 
 FEW = ("--everything", "--points", 2, "--iou", 0.1, "--stability", 0.1)
@@ -67,6 +70,12 @@ def test_masks_of_two_photographs_and_going_on(photos, sanerf, tmp_path):
     # Other settings are other masks.
     other = sanerf("masks", photos / "a.png", *FEW, "--duplicates", 0.5, "--out", out, "--json")
     assert [photo["seconds"] is None for photo in json.loads(other.out)["photos"]] == [False]
+    # The page is that of the folder: the other photograph is still on it, and is said to be of other settings.
+    captions = re.findall(r"<figcaption>(.*?)</figcaption>", (out / "index.html").read_text())
+    assert captions == [
+        f"a.png: {json.loads(other.out)['photos'][0]['masks']} masks",
+        f"b.jpg: {result['photos'][1]['masks']} masks (other settings)",
+    ]
 
 
 def test_views_of_a_scene_and_an_unreadable_photograph(photos, sanerf, tmp_path):
@@ -76,10 +85,29 @@ def test_views_of_a_scene_and_an_unreadable_photograph(photos, sanerf, tmp_path)
     assert ended.code == 0, ended.err
     assert sorted(p["name"] for p in json.loads(ended.out)["photos"]) == ["0.png", "1.png", "2.png"]
     (photos / "b.jpg").write_bytes(b"no picture")
-    ended = sanerf("masks", photos, *few, "--out", tmp_path / "out", "--json")
+    ended = in_a_process("masks", photos, *few, "--out", tmp_path / "out", "--json")
     assert ended.code == 0 and "left out: " in ended.err and "b.jpg" in ended.err
     assert files(tmp_path / "out" / "masks") == ["a.json"]
     assert_refused(sanerf("masks", photos / "b.jpg", *few, "--out", tmp_path / "none"), "b.jpg cannot be read")
+
+
+def test_a_scene_that_process_made_is_not_written_into(sanerf, tmp_path):
+    with atomic_folder(tmp_path / "scene") as scene:
+        write_scene(scene, frames=1)
+    before = files(tmp_path)
+    ended = sanerf("masks", tmp_path / "scene", "--everything", "--points", 1, "--out", tmp_path / "scene")
+    assert_refused(ended, "scene was written by another command of sanerf, not by `sanerf masks --everything`")
+    assert files(tmp_path) == before and (tmp_path / "scene" / FOLDER_MARKER).read_text() == ""
+
+
+def test_two_calls_do_not_write_into_one_folder_at_once(photos, tmp_path):
+    """In a process of its own, since a lock is a process's."""
+    out = tmp_path / "out"
+    with file_lock(out / ".masks.lock", "held by the test"):
+        (out / FOLDER_MARKER).write_text("masks --everything\n")
+        ended = in_a_process("masks", photos, "--everything", "--points", 1, "--out", out)
+    assert_refused(ended, r"another command \(process \d+\) is writing into .*out")
+    assert files(out) == []
 
 
 def test_what_is_refused(photos, sanerf, tmp_path):
@@ -93,6 +121,8 @@ def test_what_is_refused(photos, sanerf, tmp_path):
     assert_refused(sanerf("masks", photos, "--everything", "--out", out, "--segmenter", "sum"), "unknown segmenter")
     assert_refused(sanerf("masks", tmp_path / "no", "--everything", "--out", out), "there is no folder")
     assert_refused(sanerf("masks", photos, "--everything", "--out", photos), "did not write")
+    ended = sanerf("masks", photos, "--maps", photos, "--segmenter", "mini")
+    assert_refused(ended, "--segmenter goes with --everything, not with --maps")
     assert not out.exists()
     (photos / "a.jpg").write_bytes((photos / "b.jpg").read_bytes())
     assert_refused(sanerf("masks", photos, "--everything", "--out", out), "would have one name")

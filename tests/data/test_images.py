@@ -10,7 +10,7 @@ from PIL import Image
 from scene_writer import write_blender, write_picture, write_transforms
 
 from sanerf.data import images
-from sanerf.data.images import downscaled_size, load_image, load_mask, load_rgba, load_split
+from sanerf.data.images import downscaled_size, load_image, load_mask, load_rgba, load_split, pictures_in
 from sanerf.data.load import load_scene
 from sanerf.data.scene import View
 from sanerf.errors import UserError
@@ -88,6 +88,15 @@ def test_exif_turns_a_picture_only_for_a_camera_of_the_turned_size(tmp_path):
 def test_sixteen_bits_of_grey_are_scaled_not_clipped(tmp_path):
     view = save(tmp_path / "a.png", np.array([[0, 257 * 100, 65535]], dtype=np.uint16))
     assert load_image(view)[0, :, 0].tolist() == [0, 100, 255]
+
+
+def test_the_pictures_of_a_folder_are_its_files_by_name(tmp_path):
+    for name in ("b.JPG", "a.png", ".hidden.png", "notes.txt"):
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / "old.png").mkdir()
+    (tmp_path / "old.png" / "c.png").write_bytes(b"")
+    assert [path.name for path in pictures_in(tmp_path)] == ["a.png", "b.JPG"]
+    assert pictures_in(tmp_path / "none") == []
 
 
 def test_truncated_and_foreign_files_are_refused_by_name(tmp_path):

@@ -22,7 +22,6 @@ from known_segmenters import (
 from sanerf.data.masked_pictures import find_masked_pictures
 from sanerf.errors import UserError
 from sanerf.evaluation.kept_lines import KeptLines
-from sanerf.evaluation.mask_text import mask_from_text, mask_to_text
 from sanerf.evaluation.segmenter_bench import CaseResult, bench_segmenter, boundary_iou
 from sanerf.evaluation.segmenter_scores import (
     calibration_bins,
@@ -31,6 +30,7 @@ from sanerf.evaluation.segmenter_scores import (
     pearson,
     scores_to_json,
 )
+from sanerf.segmenter.coco_rle import from_coco
 
 CPU = torch.device("cpu")
 SHARE = 160 / (HEIGHT * WIDTH)
@@ -180,13 +180,40 @@ def test_lines_hold_what_json_can(tmp_path, folder):
     _, results = bench(folder, column_by_column, kept)
     line = json.loads((tmp_path / "answers.jsonl").read_text().splitlines()[0])["value"]
     assert line["picture"] == "a.png" and line["cases"][0]["iou"] == results[0].cases[0].iou
-    mask = mask_from_text(line["cases"][0]["masks"]["3"], HEIGHT, WIDTH)
-    assert mask[:, :13].sum() == mask.sum() == 3 * 8
+    mask = from_coco(line["cases"][0]["masks"]["3"])
+    assert mask.shape == (HEIGHT, WIDTH) and mask[:, :13].sum() == mask.sum() == 3 * 8
 
 
-def test_masks_come_back_from_text():
-    mask = np.random.default_rng(0).random((17, 23)) > 0.5
-    assert np.array_equal(mask_from_text(mask_to_text(mask), 17, 23), mask)
+def test_lines_whose_fields_are_not_todays_are_computed_again(tmp_path, folder):
+    file = tmp_path / "answers.jsonl"
+    _, results = bench(folder, perfect, KeptLines(file))
+    whole = file.read_text()
+    for was, becomes in (('"best_iou"', '"best"'), ('"cases"', '"objects"'), ('"width"', '"columns"')):
+        file.write_text(whole.replace(was, becomes))
+        segmenter, again = bench(folder, perfect, KeptLines(file))
+        assert segmenter.encoded == 3 and [r.cases[0].iou for r in again] == [r.cases[0].iou for r in results]
+
+
+def test_no_part_of_the_benchmark_prepares_for_gradients(folder):
+    class Alive(KnownSegmenter):
+        """Its answers come from weights that could be learnt."""
+
+        weight = torch.ones(1, requires_grad=True)
+
+        def encode(self, image):
+            features = super().encode(image)
+            assert not (features.maps["red"] * self.weight).requires_grad
+            return features
+
+        def decode(self, features, prompts):
+            answers = super().decode(features, prompts)
+            assert not any((answer.mask_logits * self.weight).requires_grad for answer in answers)
+            return answers
+
+    pictures = find_masked_pictures(folder).pictures
+    alive = Alive(perfect)
+    bench_segmenter(alive, pictures, device=CPU, kept=KeptLines(None), progress=quiet)
+    assert alive.encoded == 3
 
 
 def test_boundary_iou_of_one_picture():

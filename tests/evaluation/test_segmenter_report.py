@@ -54,6 +54,16 @@ def test_a_file_in_the_place_of_the_folder_is_refused_before_any_work(tmp_path):
         run(tmp_path / "data", tmp_path / "out")
 
 
+def test_a_folder_of_other_files_is_refused_and_left_as_it_is(tmp_path):
+    """As a run's, whose report.html is `evaluate`'s."""
+    write_picture(tmp_path / "data", "a")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "report.html").write_text("evaluate's")
+    with pytest.raises(UserError, match="run holds files that sanerf did not write"):
+        run(tmp_path / "data", tmp_path / "run")
+    assert [(p.name, p.read_text()) for p in (tmp_path / "run").iterdir()] == [("report.html", "evaluate's")]
+
+
 def test_nothing_is_written_without_a_folder(tmp_path):
     write_picture(tmp_path / "data", "a", {"cup": object_mask(), "nothing": np.zeros_like(object_mask())})
     before = sorted(tmp_path.rglob("*"))

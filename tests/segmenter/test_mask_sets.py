@@ -1,6 +1,8 @@
 """Boxes, stability, duplicates, islands and windows against obvious loops and closed forms."""
 
+import tracemalloc
 from itertools import pairwise
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -56,6 +58,35 @@ def test_iou_of_pixels_and_of_boxes(masks):
         for value, other in zip(found, pictures[1:], strict=True):
             union = (pictures[0] | other).sum()
             assert value == pytest.approx((pictures[0] & other).sum() / union if union else 0)
+
+
+@EXAMPLES
+@given(arrays(bool, (6, 21, 11), elements=st.booleans()), st.integers(1, 40), st.integers(0, 20), st.integers(1, 21))
+def test_iou_of_pixels_is_the_same_in_parts_and_for_masks_of_a_few_rows(masks, compared, top, rows):
+    """Rows of 11 pixels start in the middle of bytes; what is compared at a time is from one mask to all."""
+    masks[0, :top] = masks[0, top + rows :] = False
+    packed = as_set(masks, [0.5] * 6)
+    with mock.patch("sanerf.segmenter.mask_sets._COMPARED_BYTES", compared):
+        found = mask_iou(packed, 0, np.arange(1, 6))
+    for value, other in zip(found, masks[1:], strict=True):
+        assert value == pytest.approx((masks[0] & other).sum() / max((masks[0] | other).sum(), 1))
+
+
+def test_comparing_many_masks_of_a_large_picture_takes_a_bounded_memory():
+    """60 masks of 2000 x 3000 pixels that all meet: 45 MB of bits, of which no copy as large is made."""
+    tall = np.zeros((60, 2000 * 3000 // 8), dtype=np.uint8)
+    tall[:, ::3000] = 255
+    count = len(tall)
+    packed = MaskSet(
+        2000, 3000, tall, np.tile([0, 0, 3000, 2000], (count, 1)), np.full(count, 2000), np.ones(count),
+        np.ones(count), np.zeros((count, 2), dtype=np.int64),
+    )  # fmt: skip
+    with mock.patch("sanerf.segmenter.mask_sets._COMPARED_BYTES", 2**20):
+        tracemalloc.start()
+        found = mask_iou(packed, 0, np.arange(1, count))
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert (found == 1).all() and most < 4 * 2**20
 
 
 @EXAMPLES

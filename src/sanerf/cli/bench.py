@@ -35,7 +35,7 @@ class Bench(CommonOptions):
     """where to write report.html, bench.json and what is needed to go on after an interruption; by default nothing is
     written"""
     engine: Literal["local"] = "local"
-    """where it runs"""
+    """where it runs, for scripts that say so; there is local alone so far"""
 
     @property
     def goes_on(self) -> bool:

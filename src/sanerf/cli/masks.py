@@ -9,6 +9,9 @@ import tyro
 from sanerf.cli.console import CommonOptions, open_device, optional, peak_memory_gb, print_result, progress_bars
 from sanerf.errors import UserError
 
+WRITER = "masks --everything"
+"""The name in the folder that it writes, by which a later call knows it."""
+
 
 @dataclass(frozen=True)
 class Masks(CommonOptions):
@@ -26,8 +29,8 @@ class Masks(CommonOptions):
     everything: bool = False
     """find the masks of everything in each photograph, by a grid of clicks: labels/, masks/ (JSON), overlays/ and
     index.html"""
-    segmenter: str = "mini"
-    """for --everything: mini, sam:PATH, sam-hq:PATH or sam2:PATH"""
+    segmenter: Annotated[str | None, optional("SEGMENTER")] = None
+    """for --everything: mini, sam:PATH, sam-hq:PATH or sam2:PATH (mini)"""
     points: Annotated[int | None, optional("N")] = None
     """for --everything: clicks along each side of the grid (mini 16, others 32)"""
     layers: Annotated[int | None, optional("N")] = None
@@ -49,7 +52,7 @@ class Masks(CommonOptions):
         if self.everything:
             self._everything()
             return
-        for name in ("points", "layers", "iou", "stability", "duplicates"):
+        for name in ("segmenter", "points", "layers", "iou", "stability", "duplicates"):
             if getattr(self, name) is not None:
                 raise UserError(f"--{name} goes with --everything, not with --maps")
         self._from_maps()
@@ -57,8 +60,11 @@ class Masks(CommonOptions):
     def _everything(self) -> None:
         from dataclasses import replace
 
-        from sanerf.cli.everything import find_photos, write_all, write_page
-        from sanerf.files import FOLDER_MARKER, check_folder
+        from sanerf.data.photos import find_photos
+        from sanerf.evaluation.everything_page import write_page
+        from sanerf.export.everything_files import write_all
+        from sanerf.files import check_folder, open_own_folder
+        from sanerf.locks import file_lock
         from sanerf.segmenter.everything_config import preset
         from sanerf.segmenter.load import load_segmenter
 
@@ -68,8 +74,8 @@ class Masks(CommonOptions):
             raise UserError("--objects goes with --maps, not with --everything")
         with progress_bars() as progress:
             photos = find_photos(self.scene)
-            check_folder(self.out)
-            segmenter = load_segmenter(self.segmenter, open_device(self))
+            check_folder(self.out, WRITER)
+            segmenter = load_segmenter(self.segmenter or "mini", open_device(self))
             asked = {
                 "points": self.points,
                 "layers": self.layers,
@@ -79,10 +85,12 @@ class Masks(CommonOptions):
             }
             given = {name: value for name, value in asked.items() if value is not None}
             config = replace(preset(segmenter), **given)
-            self.out.mkdir(parents=True, exist_ok=True)
-            (self.out / FOLDER_MARKER).touch()
-            done = write_all(photos, segmenter, config, out=self.out, progress=progress)
-            page = write_page(self.out, done, segmenter=self.segmenter, config=config)
+            open_own_folder(self.out, WRITER)
+            with file_lock(self.out / ".masks.lock", f"writing into {self.out}"):
+                done = write_all(
+                    photos, segmenter, config, out=self.out, on_clicks=lambda *told: progress("clicks", *told)
+                )
+                page = write_page(self.out, segmenter, config)
         result = {
             "out": str(self.out),
             "page": str(page),

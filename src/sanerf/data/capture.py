@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sanerf.data.images import is_picture, picture_header
+from sanerf.data.images import picture_header, pictures_in
 from sanerf.data.scene import View
 from sanerf.errors import UserError
 from sanerf.geometry.cameras import Camera, camera_rays, resized
@@ -120,8 +120,7 @@ def sorted_views(views: Sequence[View], source: Path) -> tuple[View, ...]:
 def picture_folder(root: Path) -> tuple[Path, list[Path]]:
     """color/ or else images/, and its pictures in order of name. Raises UserError where neither has one."""
     for folder in (root / "color", root / "images"):
-        pictures = sorted(path for path in folder.glob("*") if is_picture(path))
-        if pictures:
+        if pictures := pictures_in(folder):
             return folder, pictures
     raise UserError(f"{root} has camera poses but no pictures; expected them in color/ or images/")
 

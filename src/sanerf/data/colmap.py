@@ -140,7 +140,7 @@ def _paths_of_names(folder: Path, names: Sequence[str]) -> dict[str, Path]:
 
 
 def _pictures(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if is_picture(path))
+    return sorted(path for path in folder.rglob("*") if is_picture(path) and path.is_file())
 
 
 def _camera(image: Any, path: Path, source: Path) -> Camera:

@@ -67,6 +67,11 @@ def is_picture(path: Path) -> bool:
     return path.suffix.lower() in PICTURE_SUFFIXES and not path.name.startswith(".")
 
 
+def pictures_in(folder: Path) -> list[Path]:
+    """The picture files of a folder, not of those in it, by name; none where there is no such folder."""
+    return sorted(path for path in folder.glob("*") if is_picture(path) and path.is_file())
+
+
 def picture_header(path: Path) -> PictureHeader:
     """Size and kind of a picture, from its first bytes. Raises UserError where it cannot be read."""
     try:

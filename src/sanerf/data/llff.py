@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from sanerf.data.capture import Capture, fitted_to_picture, rigid_pose, sorted_views
-from sanerf.data.images import is_picture
+from sanerf.data.images import pictures_in
 from sanerf.data.scene import View
 from sanerf.errors import UserError
 from sanerf.files import read_json
@@ -46,10 +46,8 @@ def _pictures(root: Path) -> list[Path]:
     reduced = [path for path in root.glob("images_*") if path.name.removeprefix("images_").isdigit()]
     reduced.sort(key=lambda path: int(path.name.removeprefix("images_")))
     for folder in (root / "images", *reduced):
-        if folder.is_dir():
-            found = sorted(path for path in folder.iterdir() if is_picture(path))
-            if found:
-                return found
+        if found := pictures_in(folder):
+            return found
     raise UserError(f"{root} has poses_bounds.npy but no pictures; expected them in images/ or images_4/")
 
 

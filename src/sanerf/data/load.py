@@ -7,7 +7,7 @@ from sanerf.data.blender import read_blender
 from sanerf.data.capture import Capture
 from sanerf.data.colmap import find_model, read_colmap
 from sanerf.data.front3d import is_front3d, read_front3d
-from sanerf.data.images import is_picture
+from sanerf.data.images import pictures_in
 from sanerf.data.llff import read_llff
 from sanerf.data.messy_rooms import is_messy_rooms, read_messy_rooms
 from sanerf.data.normalise import normalise
@@ -68,7 +68,7 @@ def read_capture(root: Path) -> Capture:
         return read_messy_rooms(root)
     if find_model(root) is not None:
         return read_colmap(root)
-    if any(is_picture(path) for folder in (root, root / "images") for path in folder.glob("*")):
+    if any(pictures_in(folder) for folder in (root, root / "images")):
         raise UserError(f"{root} has pictures but no camera poses; `sanerf process {root} --out SCENE` finds them")
     raise UserError(
         f"{root} is no scene: expected transforms.json, transforms_train.json, poses_bounds.npy or a COLMAP model in "

@@ -7,7 +7,7 @@ where EXIF turns the picture by a right angle, as turned; a pixel above 127 is o
 from dataclasses import dataclass
 from pathlib import Path
 
-from sanerf.data.images import is_picture, picture_header
+from sanerf.data.images import picture_header, pictures_in
 from sanerf.errors import UserError
 
 
@@ -40,7 +40,7 @@ def find_masked_pictures(folder: Path) -> MaskedPictures:
         if not needed.is_dir():
             raise UserError(f"there is no folder {needed}; expected pictures in images/ and their masks in masks/")
     by_stem: dict[str, Path] = {}
-    for path in sorted(path for path in images.iterdir() if path.is_file() and is_picture(path)):
+    for path in pictures_in(images):
         if path.stem in by_stem:
             raise UserError(f"{images} has {by_stem[path.stem].name} and {path.name}, and one mask for both; keep one")
         by_stem[path.stem] = path

@@ -21,9 +21,9 @@ class KeptLines:
         if path is None or not path.exists():
             return
         text = path.read_text(encoding="utf-8", errors="replace")
-        good = [(key, line) for line in text.splitlines() if (key := _key(line)) is not None]
-        self._by_key = {key: json.loads(line)["value"] for key, line in good}
-        whole = "".join(f"{line}\n" for _, line in good)
+        good = [(line, entry) for line in text.splitlines() if (entry := _entry(line)) is not None]
+        self._by_key = dict(entry for _, entry in good)
+        whole = "".join(f"{line}\n" for line, _ in good)
         if whole != text:
             write_text(path, whole)
 
@@ -44,11 +44,11 @@ class KeptLines:
             os.fsync(file.fileno())
 
 
-def _key(line: str) -> str | None:
-    """The key of a whole line, None for anything else."""
+def _entry(line: str) -> tuple[str, dict[str, Any]] | None:
+    """Key and value of a whole line, None for anything else."""
     try:
         content = json.loads(line)
     except ValueError:
         return None
     whole = isinstance(content, dict) and isinstance(content.get("value"), dict)
-    return content.get("key") if whole and isinstance(content.get("key"), str) else None
+    return (content["key"], content["value"]) if whole and isinstance(content.get("key"), str) else None

@@ -22,15 +22,16 @@ from sanerf.data.masked_pictures import MaskedPicture
 from sanerf.errors import UserError
 from sanerf.evaluation.clicking import Click, next_click, tight_box
 from sanerf.evaluation.kept_lines import KeptLines
-from sanerf.evaluation.mask_text import mask_to_text
 from sanerf.evaluation.masks import count_masks
 from sanerf.progress import Progress
+from sanerf.segmenter.coco_rle import to_coco
 from sanerf.segmenter.protocol import ImageFeatures, Segmenter, ViewPrompts
 from sanerf.segmenter.refine import ChosenMask, chosen_mask, fed_back
 from sanerf.shapes import Bool, UInt8
 
-PROTOCOL_VERSION = 2
-"""Raised whenever the same segmenter would get other figures; results of another version are not used again."""
+PROTOCOL_VERSION = 3
+"""Raised whenever the same segmenter would get other figures, or what is kept of them has another form: results of
+another version are not used again."""
 REPORTED = (1, 3, 5, 10)
 DRAWN = (1, 3, 5)
 CLICKS_FOR_MEANS = 10
@@ -42,8 +43,8 @@ ENOUGH = 0.9
 class CaseResult:
     """One object in one picture.
 
-    `iou` and `predicted_iou` have one number for each click that was made. `boundary_iou` and `masks`, in the words of
-    `mask_text`, are by click count. `best_iou` is that of the best hypothesis at one click.
+    `iou` and `predicted_iou` have one number for each click that was made. `boundary_iou` and `masks`, run lengths in
+    COCO's form (`coco_rle`), are by click count. `best_iou` is that of the best hypothesis at one click.
     """
 
     object: str
@@ -57,7 +58,7 @@ class CaseResult:
     box_boundary_iou: float
     decode_seconds: float
     decodes: int
-    masks: dict[str, str]
+    masks: dict[str, dict[str, Any]]
 
     def iou_after(self, clicks: int) -> float:
         """The IoU after so many clicks, the last one's where fewer were made."""
@@ -79,6 +80,7 @@ class PictureResult:
     cases: list[CaseResult]
 
 
+@torch.no_grad()
 def bench_segmenter(
     segmenter: Segmenter,
     pictures: Sequence[MaskedPicture],
@@ -97,15 +99,14 @@ def bench_segmenter(
     for done, picture in enumerate(pictures, start=1):
         key = result_key(picture, f"{segmenter.fingerprint} {device.type}")
         found = kept.get(key)
-        if found is None:
+        result = None if found is None else _result_from_json(found)
+        if result is None:
             image, truths = read_case(picture)
             if not warm:
                 _warm_up(segmenter, image)
                 warm = True
             result = _score_picture(segmenter, picture, image, truths, device)
             kept.add(key, asdict(result))
-        else:
-            result = _result_from_json(found)
         out.append(result)
         progress(segmenter.name, done, len(pictures))
     if not any(result.cases for result in out):
@@ -113,9 +114,13 @@ def bench_segmenter(
     return out
 
 
-def _result_from_json(content: dict[str, Any]) -> PictureResult:
-    cases = [CaseResult(**{**case, "clicks": [tuple(click) for click in case["clicks"]]}) for case in content["cases"]]
-    return PictureResult(**{**content, "cases": cases})
+def _result_from_json(content: dict[str, Any]) -> PictureResult | None:
+    """What `asdict` made of a result; None where its fields are not those of today's."""
+    try:
+        cases = [CaseResult(**{**case, "clicks": [tuple(c) for c in case["clicks"]]}) for case in content["cases"]]
+        return PictureResult(**{**content, "cases": cases})
+    except (KeyError, TypeError):
+        return None
 
 
 def result_key(picture: MaskedPicture, method: str) -> str:
@@ -178,7 +183,6 @@ class _Asked:
         self._segmenter, self._features, self._device = segmenter, features, device
         self.seconds, self.prompts = 0.0, 0
 
-    @torch.no_grad()
     def __call__(self, prompts: ViewPrompts) -> _Answer:
         began = _now(self._device)
         answer = self._segmenter.decode(self._features, [prompts])[0]
@@ -194,7 +198,7 @@ def _score_case(ask: _Asked, name: str, truth: Bool[np.ndarray, "h w"]) -> CaseR
     ious, predicted, best_iou = [], [], 0.0
     mask, previous = np.zeros_like(truth), None
     boundaries: dict[str, float] = {}
-    masks: dict[str, str] = {}
+    masks: dict[str, dict[str, Any]] = {}
     while len(clicks) < MOST_CLICKS and not (len(clicks) >= CLICKS_FOR_MEANS and max(ious) >= ENOUGH):
         click = next_click(truth, mask, clicks)
         if click is None:
@@ -209,9 +213,9 @@ def _score_case(ask: _Asked, name: str, truth: Bool[np.ndarray, "h w"]) -> CaseR
         if len(clicks) in REPORTED:
             boundaries[str(len(clicks))] = boundary_iou(mask, truth)
         if len(clicks) in DRAWN:
-            masks[str(len(clicks))] = mask_to_text(mask)
+            masks[str(len(clicks))] = to_coco(mask)
     if len(clicks) < REPORTED[-1]:
-        last = boundary_iou(mask, truth), mask_to_text(mask)
+        last = boundary_iou(mask, truth), to_coco(mask)
         boundaries = {str(count): boundaries.get(str(count), last[0]) for count in REPORTED}
         masks = {str(count): masks.get(str(count), last[1]) for count in DRAWN}
     box = ask(ViewPrompts(torch.zeros(0, 2), torch.zeros(0, dtype=torch.int64), torch.tensor(tight_box(truth))))

@@ -9,7 +9,6 @@ import numpy as np
 from sanerf.data.images import load_mask, load_photo
 from sanerf.data.masked_pictures import MaskedPicture
 from sanerf.evaluation.line_chart import Line, line_chart
-from sanerf.evaluation.mask_text import mask_from_text
 from sanerf.evaluation.report import (
     Figure,
     KeyFigure,
@@ -24,6 +23,7 @@ from sanerf.evaluation.segmenter_bench import DRAWN, MOST_CLICKS, REPORTED, Case
 from sanerf.evaluation.segmenter_scores import answered_ious, calibration_bins
 from sanerf.files import write_text
 from sanerf.render.pictures import OKABE_ITO, draw_clicks, overlay_mask
+from sanerf.segmenter.coco_rle import from_coco
 
 MOST_SHOWN = 30
 LONGEST_SIDE = 480
@@ -85,6 +85,7 @@ def scores_lines(scores: dict[str, Any]) -> list[str]:
 def write_segmenter_report(
     path: Path,
     scores: dict[str, Any],
+    *,
     results: Sequence[PictureResult],
     pictures: Sequence[MaskedPicture],
     footer: str,
@@ -156,7 +157,7 @@ def _case_figures(case: CaseResult, picture: MaskedPicture) -> list[Figure]:
     box = f"from the tight box {case.box_iou:.2f}"
     out = [Figure(image_data_uri(outlined, quality=80, longest_side=LONGEST_SIDE), f"{name}: {box}")]
     for count in DRAWN:
-        mask = mask_from_text(case.masks[str(count)], *truth.shape)
+        mask = from_coco(case.masks[str(count)])
         made = np.array(case.clicks[:count], np.float64)
         drawn = draw_clicks(overlay_mask(photo, mask), made[:, :2], made[:, 2].astype(np.int64))
         caption = f"{count} click{'s' * (count > 1)}: IoU {case.iou_after(count):.2f}"

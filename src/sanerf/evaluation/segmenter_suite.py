@@ -8,13 +8,12 @@ from typing import Any
 import torch
 
 from sanerf.data.masked_pictures import MaskedPicture
-from sanerf.errors import UserError
 from sanerf.evaluation.box_baselines import BoxMethod, bench_box_method
 from sanerf.evaluation.kept_lines import KeptLines
 from sanerf.evaluation.segmenter_bench import PROTOCOL_VERSION, bench_segmenter
 from sanerf.evaluation.segmenter_report import write_segmenter_report
 from sanerf.evaluation.segmenter_scores import box_scores_to_json, scores_to_json
-from sanerf.files import write_json
+from sanerf.files import open_own_folder, write_json
 from sanerf.locks import file_lock
 from sanerf.progress import Progress
 from sanerf.segmenter.protocol import Segmenter
@@ -35,11 +34,11 @@ def run_segmenter_suite(
     """The figures of `sanerf bench segmenter --json` (docs/bench.md).
 
     In the folder `out` they are written, with a report and every finished picture's answers, from which an interrupted
-    call goes on. Raises UserError where `out` is a file, where another process writes into it, and for pictures that
-    cannot be read.
+    call goes on. Raises UserError where `out` is a file or holds what no such benchmark wrote, where another process
+    writes into it, and for pictures that cannot be read.
     """
-    if out is not None and out.exists() and not out.is_dir():
-        raise UserError(f"cannot write {out}: it is a file, and a folder is to be written")
+    if out is not None:
+        open_own_folder(out, "bench")
     with nullcontext() if out is None else file_lock(out / ".bench.lock", f"writing into {out}"):
         kept = KeptLines(None if out is None else out / ANSWERS)
         results = bench_segmenter(segmenter, pictures, device=device, kept=kept, progress=progress)
@@ -56,5 +55,5 @@ def run_segmenter_suite(
         if out is not None:
             write_json(out / FIGURES, scores)
             footer = f"{segmenter.fingerprint}, protocol {PROTOCOL_VERSION}, {device.type}"
-            write_segmenter_report(out / REPORT, scores, results, pictures, footer)
+            write_segmenter_report(out / REPORT, scores, results=results, pictures=pictures, footer=footer)
     return scores

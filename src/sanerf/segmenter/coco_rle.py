@@ -70,14 +70,19 @@ def decompress(text: str) -> Int64[np.ndarray, "runs"]:
     return np.array(runs, dtype=np.int64)
 
 
+def segmentation(runs: Int64[np.ndarray, "runs"], height: int, width: int) -> dict[str, Any]:
+    """The runs of a mask as the `segmentation` of COCO's JSON files."""
+    return {"size": [height, width], "counts": compress(runs)}
+
+
 def to_coco(mask: Bool[np.ndarray, "h w"]) -> dict[str, Any]:
-    """A mask as the `segmentation` of COCO's JSON files."""
-    return {"size": list(mask.shape), "counts": compress(mask_runs(mask))}
+    """A mask as such a `segmentation`."""
+    return segmentation(mask_runs(mask), *mask.shape)
 
 
-def from_coco(segmentation: dict[str, Any]) -> Bool[np.ndarray, "h w"]:
+def from_coco(content: dict[str, Any]) -> Bool[np.ndarray, "h w"]:
     """The mask of a `segmentation`, its runs compressed or as numbers. UserError where they do not fit its size."""
-    height, width = segmentation["size"]
-    counts = segmentation["counts"]
+    height, width = content["size"]
+    counts = content["counts"]
     runs = decompress(counts) if isinstance(counts, str) else np.array(counts, dtype=np.int64)
     return runs_mask(runs, height, width)

@@ -72,7 +72,7 @@ def find_everything(
             if on_progress is not None:
                 on_progress(start + done, before[-1])
 
-        masks = masks_in_window(segmenter, image, window, points, config, on_point)
+        masks = masks_in_window(segmenter, image, window=window, points=points, config=config, on_point=on_point)
         if masks is not None:
             found.append(masks)
             asked_in += [i] * len(masks)

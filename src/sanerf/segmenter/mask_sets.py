@@ -14,6 +14,9 @@ from torch import Tensor
 from sanerf.segmenter.regions import mask_boxes
 from sanerf.shapes import Bool, Float, Float64, Int, Int64, UInt8
 
+_COMPARED_BYTES = 32 * 2**20
+"""Of the other masks' pixels that are compared with one mask's at a time."""
+
 Overlap = Literal["mask", "box"]
 """What two masks are compared by: the IoU of their pixels or that of their boxes."""
 
@@ -133,12 +136,18 @@ def box_iou(masks: MaskSet, one: int, others: Int[np.ndarray, "_"]) -> Float64[n
 
 
 def mask_iou(masks: MaskSet, one: int, others: Int[np.ndarray, "_"]) -> Float64[np.ndarray, "_"]:
-    """IoU of one mask with others; the pixels are compared only where the boxes meet."""
+    """IoU of one mask with others; of those whose boxes meet the rows of its own box are compared, some at a time."""
     out = np.zeros(len(others))
     meet = np.flatnonzero(_shared_box(masks, one, others))
-    common = masks.bits[others[meet]] & masks.bits[one]
-    shared = np.bitwise_count(common).sum(axis=1, dtype=np.int64)
-    out[meet] = shared / np.maximum(masks.areas[one] + masks.areas[others[meet]] - shared, 1)
+    # Whole bytes: those that its first and last row share with their neighbours have no other bits of this mask.
+    first, last = masks.boxes[one, 1] * masks.width // 8, -(-masks.boxes[one, 3] * masks.width // 8)
+    own = masks.bits[one, first:last]
+    at_a_time = max(1, _COMPARED_BYTES // max(len(own), 1))
+    for start in range(0, len(meet), at_a_time):
+        some = meet[start : start + at_a_time]
+        common = np.bitwise_count(masks.bits[others[some], first:last] & own)
+        shared = common.sum(axis=1, dtype=np.int64)
+        out[some] = shared / np.maximum(masks.areas[one] + masks.areas[others[some]] - shared, 1)
     return out
 
 

@@ -25,6 +25,7 @@ _LIKELY_HYPOTHESES = 3
 def masks_in_window(
     segmenter: Segmenter,
     image: UInt8[Tensor, "h w 3"],
+    *,
     window: Window,
     points: Float64[np.ndarray, "points 2"],
     config: EverythingConfig,

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from sanerf.data.images import is_picture, open_picture
+from sanerf.data.images import open_picture, pictures_in
 from sanerf.data.sharpness import sharpness
 from sanerf.errors import MissingExtraError, UserError
 from sanerf.files import atomic_folder
@@ -21,7 +21,7 @@ _JPEG_QUALITY = 95
 
 def photographs(source: Path) -> list[Path]:
     """The pictures in a folder by name. UserError where there are none."""
-    found = sorted(path for path in source.iterdir() if is_picture(path))
+    found = pictures_in(source)
     if not found:
         raise UserError(f"there are no pictures in {source}")
     return found

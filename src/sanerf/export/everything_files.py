@@ -10,8 +10,10 @@ masks/STEM.json is written last. It also tells of what it was made, so that a la
 """
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import asdict
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +21,72 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
+from sanerf.data.photos import PhotoFile
 from sanerf.errors import UserError
-from sanerf.files import atomic_write, read_json, write_json
+from sanerf.files import atomic_write, read_json, write_json, write_png
 from sanerf.render.label_pictures import overlay_labels
-from sanerf.segmenter.coco_rle import compress
-from sanerf.segmenter.everything import FoundMask, label_map
+from sanerf.segmenter.coco_rle import segmentation
+from sanerf.segmenter.everything import FoundMask, find_everything, label_map
 from sanerf.segmenter.everything_config import EverythingConfig
-from sanerf.shapes import UInt8, UInt16
+from sanerf.segmenter.protocol import Segmenter
+from sanerf.shapes import UInt8
 
 FORMAT_VERSION = 1
 _QUALITY = 90
+_log = logging.getLogger("sanerf")
+
+
+@dataclass(frozen=True)
+class WrittenMasks:
+    """A photograph whose `masks` masks are there; `seconds` is None where an earlier call found them."""
+
+    name: str
+    stem: str
+    masks: int
+    seconds: float | None
+
+
+def write_all(
+    photos: Sequence[PhotoFile],
+    segmenter: Segmenter,
+    config: EverythingConfig,
+    *,
+    out: Path,
+    on_clicks: Callable[[int, int, str], None],
+) -> list[WrittenMasks]:
+    """Find and write the masks of each photograph, those apart that an earlier call has written.
+
+    `on_clicks` is told how many clicks of how many are answered, and the photograph's name. A photograph that cannot be
+    read is left out, and said; UserError where none can.
+    """
+    done: list[WrittenMasks] = []
+    total = len(photos) * config.clicks
+    for i, photo in enumerate(photos):
+        on_clicks(i * config.clicks, total, photo.name)
+        began = time.monotonic()
+        try:
+            image = photo.load()
+        except UserError as error:
+            if len(photos) == 1:
+                raise
+            _log.warning("left out: %s", error)
+            continue
+        made = made_of(segmenter.fingerprint, config, image)
+        before = masks_found_before(out, photo.stem, made)
+        if before is not None:
+            done.append(WrittenMasks(photo.name, photo.stem, before, None))
+            continue
+
+        def tell(clicks: int, _: int, start: int = i * config.clicks, name: str = photo.name) -> None:
+            on_clicks(start + clicks, total, name)
+
+        masks = find_everything(segmenter, image, config, on_progress=tell)
+        write_everything(out, photo.stem, name=photo.name, photo=image.numpy(), masks=masks, made=made)
+        done.append(WrittenMasks(photo.name, photo.stem, len(masks), time.monotonic() - began))
+    if not done:
+        raise UserError(f"none of the {len(photos)} photographs can be read")
+    on_clicks(total, total, "")
+    return done
 
 
 def files_of(folder: Path, stem: str) -> tuple[Path, Path, Path]:
@@ -36,15 +94,15 @@ def files_of(folder: Path, stem: str) -> tuple[Path, Path, Path]:
     return folder / "labels" / f"{stem}.png", folder / "masks" / f"{stem}.json", folder / "overlays" / f"{stem}.jpg"
 
 
+def asked_how(fingerprint: str, config: EverythingConfig) -> dict[str, Any]:
+    """What all masks of one call depend on, whatever the photograph: segmenter and settings."""
+    return {"format_version": FORMAT_VERSION, "segmenter": fingerprint, "settings": asdict(config)}
+
+
 def made_of(fingerprint: str, config: EverythingConfig, image: UInt8[Tensor, "h w 3"]) -> dict[str, Any]:
     """What a photograph's masks depend on, for its JSON file: segmenter, settings and pixels."""
     pixels = hashlib.sha256(f"{tuple(image.shape)} ".encode() + image.cpu().contiguous().numpy().tobytes())
-    return {
-        "format_version": FORMAT_VERSION,
-        "segmenter": fingerprint,
-        "settings": asdict(config),
-        "pixels": pixels.hexdigest(),
-    }
+    return {**asked_how(fingerprint, config), "pixels": pixels.hexdigest()}
 
 
 def masks_found_before(folder: Path, stem: str, made: dict[str, Any]) -> int | None:
@@ -75,7 +133,7 @@ def write_everything(
     # What an earlier call with other settings says goes first: it shall not stand beside labels that are not its own.
     masks_path.unlink(missing_ok=True)
     labels = label_map(masks) if masks else np.zeros((height, width), dtype=np.uint16)
-    _write_labels(labels_path, labels, count=len(masks))
+    write_png(labels_path, labels.astype(np.uint8) if len(masks) < 256 else labels)
     with atomic_write(overlay_path) as temporary:
         overlay = Image.fromarray(overlay_labels(photo, labels))
         overlay.save(temporary, format="JPEG", quality=_QUALITY, subsampling=0)
@@ -93,7 +151,7 @@ def annotation(number: int, mask: FoundMask) -> dict[str, Any]:
     window = mask.window
     return {
         "id": number,
-        "segmentation": {"size": [mask.height, mask.width], "counts": compress(mask.runs)},
+        "segmentation": segmentation(mask.runs, mask.height, mask.width),
         "area": mask.area,
         "bbox": [x0, y0, x1 - x0, y1 - y0],
         "predicted_iou": round(mask.predicted_iou, 4),
@@ -101,9 +159,3 @@ def annotation(number: int, mask: FoundMask) -> dict[str, Any]:
         "point_coords": [[round(value, 2) for value in mask.point]],
         "crop_box": [window.x0, window.y0, window.width, window.height],
     }
-
-
-def _write_labels(path: Path, labels: UInt16[np.ndarray, "h w"], count: int) -> None:
-    pixels = labels.astype(np.uint8) if count < 256 else labels
-    with atomic_write(path) as temporary:
-        Image.fromarray(pixels).save(temporary, format="PNG")
