@@ -93,7 +93,7 @@ def test_views_of_a_scene_and_an_unreadable_photograph(photos, sanerf, tmp_path)
 
 def test_a_scene_that_process_made_is_not_written_into(sanerf, tmp_path):
     with atomic_folder(tmp_path / "scene") as scene:
-        write_scene(scene, frames=1)
+        write_scene(scene, frames=3)
     before = files(tmp_path)
     ended = sanerf("masks", tmp_path / "scene", "--everything", "--points", 1, "--out", tmp_path / "scene")
     assert_refused(ended, "scene was written by another command of sanerf, not by `sanerf masks --everything`")
