@@ -50,15 +50,17 @@ class Capture:
     holdout: str | None = None
     masks: str | None = None
     bar: float | None = None
-    """dB that are asked for, inside the masks where there are some"""
+    """dB that are asked for, over whole pictures"""
+    bar_inside: float | None = None
+    """and inside the masks"""
     note: str = ""
 
 
 CAPTURES = (
     Capture(BUNDLED, 4.8, bar=30.0),
-    Capture("fox", 4.8, downscale=2, holdout="every:8"),
-    Capture("gold_cape", 9.5, downscale=2, holdout="every:8", masks="masks", bar=24.0),
-    Capture("lego_synthetic", 4.8, masks="masks"),
+    Capture("fox", 4.8, downscale=2, holdout="every:8", bar=25.0),
+    Capture("gold_cape", 9.5, downscale=2, holdout="every:8", masks="masks", bar=21.0, bar_inside=24.0),
+    Capture("lego_synthetic", 4.8, masks="masks", bar=28.0),
     Capture("llff_fern", 4.8, downscale=4, holdout="every:8"),
     Capture("m360_bonsai", 4.8, holdout="every:8", note="not the official poses: no comparison with others"),
 )
@@ -147,10 +149,12 @@ def picture_size(run: Run) -> str:
 def row(result: dict[str, Any]) -> tuple[str, ...]:
     """A result's line of the table."""
     capture = next(of for of in CAPTURES if of.name == result["capture"])
-    scored = result["psnr"] if capture.masks is None else result["inside"]
-    bar = "" if capture.bar is None else f"{capture.bar:g} dB{' inside' if capture.masks else ''}: "
-    if capture.bar is not None:
-        bar += "held" if scored is not None and scored >= capture.bar else "missed"
+    bars = [("", capture.bar, result["psnr"]), (" inside", capture.bar_inside, result["inside"])]
+    bar = ", ".join(
+        f"{asked:g} dB{where}: {'held' if scored is not None and scored >= asked else 'missed'}"
+        for where, asked, scored in bars
+        if asked is not None
+    )
     return (
         capture.name,
         f"{result['train_views']} + {result['test_views']}",

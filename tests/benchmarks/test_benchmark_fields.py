@@ -171,6 +171,6 @@ def test_captures_are_found_by_parts_of_their_names_and_absent_ones_refused(tmp_
 def test_bars_are_held_from_their_value_on_and_inside_the_mask_where_there_is_one():
     result = {"capture": "gold_cape", "train_views": 1, "test_views": 1, "size": "", "minutes": 1.0, "psnr": 30.0}
     result |= {"ssim": 0.5, "inside": 23.99, "peak_memory_gb": 1.0, "curve": [{"step": 1}], "others": 0.1}
-    assert fields.row(result)[9] == "24 dB inside: missed"
-    assert fields.row({**result, "inside": 24.0})[9] == "24 dB inside: held"
+    assert fields.row(result)[9] == "21 dB: held, 24 dB inside: missed"
+    assert fields.row({**result, "inside": 24.0})[9] == "21 dB: held, 24 dB inside: held"
     assert fields.row({**result, "capture": "bundled", "inside": None})[9] == "30 dB: held"
