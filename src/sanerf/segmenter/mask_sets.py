@@ -42,8 +42,7 @@ class MaskSet:
 
     def rows(self, chosen: Int[np.ndarray, "_"] | Bool[np.ndarray, "candidates"]) -> "MaskSet":
         """Some of the masks, by their numbers or by a yes or no for each."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return MaskSet(**{name: v[chosen] if isinstance(v, np.ndarray) else v for name, v in values.items()})
+        return MaskSet(self.height, self.width, **{name: getattr(self, name)[chosen] for name in _arrays()})
 
     def mask(self, row: int) -> Bool[np.ndarray, "h w"]:
         """One mask, unpacked."""
@@ -90,10 +89,14 @@ def _measured(masks: Bool[Tensor, "candidates h w"]) -> dict[str, np.ndarray]:
     }
 
 
+def _arrays() -> list[str]:
+    """The names of what a set has one row a mask of."""
+    return [field.name for field in fields(MaskSet) if field.name not in ("height", "width")]
+
+
 def joined(sets: Sequence[MaskSet]) -> MaskSet:
     """The masks of several sets of one size (at least one set), in order."""
-    arrays = [field.name for field in fields(MaskSet) if field.name not in ("height", "width")]
-    values = {name: np.concatenate([getattr(part, name) for part in sets]) for name in arrays}
+    values = {name: np.concatenate([getattr(part, name) for part in sets]) for name in _arrays()}
     return MaskSet(sets[0].height, sets[0].width, **values)
 
 
