@@ -67,10 +67,17 @@ def without_specks(mask: Bool[np.ndarray, "h w"], least: int) -> Bool[np.ndarray
     return out
 
 
+def _connected(mask: Bool[np.ndarray, "h w"], neighbours: np.ndarray | None = None) -> Int[np.ndarray, "h w"]:
+    """The number, from 1, of the connected part that each pixel is of; by default parts touch along edges alone."""
+    parts = np.empty(mask.shape, np.int32)
+    label(mask, neighbours, output=parts)
+    return parts
+
+
 def _holes(
     mask: Bool[np.ndarray, "h w"], least: int, open_sides: tuple[bool, bool, bool, bool]
 ) -> Bool[np.ndarray, "h w"]:
-    parts, _ = label(~mask)
+    parts = _connected(~mask)
     small = np.bincount(parts.ravel()) < least
     for side, is_open in zip((parts[0], parts[-1], parts[:, 0], parts[:, -1]), open_sides, strict=True):
         if is_open:
@@ -80,7 +87,7 @@ def _holes(
 
 
 def _islands(mask: Bool[np.ndarray, "h w"], least: int) -> Bool[np.ndarray, "h w"]:
-    parts, _ = label(mask, structure=_TOUCHING)
+    parts = _connected(mask, _TOUCHING)
     sizes = np.bincount(parts.ravel())
     sizes[0] = 0
     small = sizes < least
