@@ -81,9 +81,9 @@ def sampling_plan(config: RunConfig, near: float, far: float, unbounded: bool) -
 
 
 def rendering_plan(config: RunConfig, near: float, far: float, unbounded: bool) -> SamplingPlan:
-    """The same for a trained field: `render_factor` times as many intervals, fewer of them spread evenly."""
+    """The same for a trained field: more intervals, fewer of them spread evenly."""
     s = config.sampling
-    samples, refined = round(s.samples * s.render_factor), round(s.refined * s.render_factor)
+    samples, refined = round(s.samples * s.render_factor), round(s.refined * s.render_refined_factor)
     plan = sampling_plan(config, near, far, unbounded)
     return replace(plan, samples=samples, refined=refined, uniform=config.training.final_uniform)
 
