@@ -236,9 +236,9 @@ def test_a_fresh_state_is_a_function_of_its_seed():
     assert bool((first.density_grid == 1).all()) and first.density_grid.shape == (32, 32, 32)
 
 
-def test_a_trained_field_is_rendered_with_half_as_many_intervals_more_and_the_last_share_spread_evenly():
+def test_a_trained_field_is_rendered_with_more_intervals_and_the_last_share_spread_evenly():
     training, rendering = plan_of(CONFIG), rendering_plan(CONFIG, PLAN.near, PLAN.far, unbounded=False)
-    assert (rendering.samples, rendering.refined) == (48, 18)
+    assert (rendering.samples, rendering.refined) == (54, 15)
     assert rendering.uniform == CONFIG.training.final_uniform < training.uniform
     same = replace(rendering, samples=training.samples, refined=training.refined, uniform=training.uniform)
     assert same == training
