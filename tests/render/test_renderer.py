@@ -141,7 +141,6 @@ def test_the_first_look_of_rendering_ends_where_it_is_dark():
     asked.clear()
     whole = sample_rays(renderer.field, renderer.density_grid, rays, PLAN, numba_kernels)
     torch.testing.assert_close(dark.weights, whole.weights, rtol=0, atol=LEAST_LIGHT)
-    assert dark.first is not None and not dark.first.density[0, PLAN.samples // 2 :].any()
     # Of two rays with 96 samples in either look, half a ray's are left out.
     assert (in_rendering, sum(len(points) for points in asked)) == (4 * 96 - 48, 4 * 96)
 

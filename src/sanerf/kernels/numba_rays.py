@@ -75,6 +75,15 @@ def _edges_by_mass(edges, padded, jitter, uniform, unbounded, out):
         out[k] = _unspace(low + inside * (high - low), unbounded)
 
 
+@njit(inline="always")
+@no_type_check
+def _fading(x):
+    """exp(-x), for small x by its series to 1e-8."""
+    if x > 0.12:
+        return math.exp(-x)
+    return 1 - x * (1 - x * (1 / 2 - x * (1 / 6 - x * (1 / 24 - x * (1 / 120 - x / 720)))))
+
+
 @njit(parallel=True, fastmath=True, cache=True)
 @no_type_check
 def _place(origins, directions, jitter, grid, side, optical_cap, uniform, unbounded, coarse, out):
@@ -98,7 +107,7 @@ def _place(origins, directions, jitter, grid, side, optical_cap, uniform, unboun
             for b in range(bins):
                 weights[b + 1] = 0
                 if transmittance > 1e-4 and optical[b] > 1e-6:
-                    through = math.exp(-min(optical[b], optical_cap))
+                    through = _fading(min(optical[b], optical_cap))
                     weights[b + 1] = transmittance * (1 - through)
                     transmittance *= through
             _edges_by_mass(coarse, weights, jitter[ray], uniform, unbounded, out[ray])

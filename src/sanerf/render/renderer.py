@@ -18,7 +18,7 @@ LEAST_LIGHT = 1e-3
 
 @dataclass(frozen=True)
 class FirstLook:
-    """What the field said where the density grid sent the rays, without gradients."""
+    """What the field said in training where the density grid sent the rays, without gradients."""
 
     edges: Float[Tensor, "rays looked_edges"]
     p_world: Float[Tensor, "rays looked 3"]
@@ -30,7 +30,7 @@ class RaySamples:
     """Where a batch of rays looks and how much each place counts.
 
     `weights` are T_k alpha_k of Eq. 1; the intervals between `edges` tile the ray from near to far. They were placed
-    by the `first` look.
+    by the `first` look, which training keeps.
     """
 
     edges: Float[Tensor, "rays edges"]
@@ -85,12 +85,13 @@ def sample_rays(
     """
     learning = torch.is_grad_enabled()
     edges = kernels.place_samples(rays.origins, rays.directions, _jitter(rays, generator), density_grid, plan)
+    first = None
     with torch.no_grad():
         if learning:
             p_world, density, _ = _density_between(field, edges, rays, plan)
+            first = FirstLook(edges, p_world, density)
         else:
-            p_world, density = _density_until_dark(field, edges, rays, plan)
-        first = FirstLook(edges, p_world, density)
+            density = _density_until_dark(field, edges, rays, plan)
         weights = kernels.composite_weights(density, edges.diff(dim=-1))
         edges = kernels.resample(edges, weights, _jitter(rays, generator), plan)
     p_world, density, geometry = _density_between(field, edges, rays, plan)
@@ -120,15 +121,15 @@ def _density_between(
 
 def _density_until_dark(
     field: Field, edges: Float[Tensor, "rays edges"], rays: Rays, plan: SamplingPlan
-) -> tuple[Float[Tensor, "rays samples 3"], Float[Tensor, "rays samples"]]:
-    """The same half by half, the farther only for rays that see so far, zero for others: a sixth of a view's time."""
+) -> Float[Tensor, "rays samples"]:
+    """The field's density half by half, the farther only for rays that see so far, zero for others: a sixth of a
+    view's time."""
     half = edges.shape[1] // 2
-    p_near, near, _ = _density_between(field, edges[:, : half + 1], rays, plan)
+    _, near, _ = _density_between(field, edges[:, : half + 1], rays, plan)
     seeing = ((near * edges[:, : half + 1].diff(dim=-1)).sum(-1) < -math.log(LEAST_LIGHT)).nonzero()[:, 0]
-    p_far = near.new_zeros(len(rays), edges.shape[1] - 1 - half, 3)
-    far = near.new_zeros(p_far.shape[:2])
-    p_far[seeing], far[seeing], _ = _density_between(field, edges[seeing, half:], rays[seeing], plan)
-    return torch.cat([p_near, p_far], dim=1), torch.cat([near, far], dim=1)
+    far = near.new_zeros(len(rays), edges.shape[1] - 1 - half)
+    _, far[seeing], _ = _density_between(field, edges[seeing, half:], rays[seeing], plan)
+    return torch.cat([near, far], dim=1)
 
 
 def accumulate(
@@ -146,11 +147,15 @@ def composite_colour(
     field: Field, samples: RaySamples, directions: Float[Tensor, "rays 3"], threshold: float
 ) -> Float[Tensor, "rays 3"]:
     """Eq. 1, leaving out samples whose weight is at most `threshold`: the colour head sees only what shows."""
-    rays = samples.weights.shape[0]
-    ray_index, sample_index = (samples.weights.detach() > threshold).nonzero(as_tuple=True)
-    # The direction is the same along a ray: coded once for it, 8 times fewer than per sample.
-    colour = field.colour(samples.geometry[ray_index, sample_index], field.direction_code(directions)[ray_index])
-    return accumulate(colour, samples.weights[ray_index, sample_index], ray_index, rays)
+    rays, along = samples.weights.shape
+    weights = samples.weights.flatten()
+    shown = (weights.detach() > threshold).nonzero()[:, 0]
+    ray_index = shown.div(along, rounding_mode="floor")
+    # The direction is the same along a ray: coded once for it, 8 times fewer than per sample. `index_select` copies
+    # whole rows, five times as fast as indexing.
+    code = field.direction_code(directions).index_select(0, ray_index)
+    colour = field.colour(samples.geometry.flatten(0, 1).index_select(0, shown), code)
+    return accumulate(colour, weights.index_select(0, shown), ray_index, rays)
 
 
 def median_distance(samples: RaySamples) -> Float[Tensor, "rays"]:
