@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from sanerf.fields.encodings import HashGrid, geometric_resolutions, seeded_linear, seeded_mlp, spherical_harmonics
+from sanerf.fields.encodings import (
+    _BLOCK,
+    HashGrid,
+    geometric_resolutions,
+    seeded_linear,
+    seeded_mlp,
+    spherical_harmonics,
+)
 from sanerf.kernels.backend import kernels_for
 from sanerf.kernels.reference import GridLevels
 
@@ -83,3 +90,13 @@ def test_an_mlp_is_linear_layers_with_relu_between():
 def test_a_table_whose_size_is_no_power_of_two_is_refused():
     with pytest.raises(AssertionError, match="100"):
         GridLevels((4,), 100)
+
+
+def test_rows_done_in_blocks_without_gradients_are_the_same():
+    mlp = seeded_mlp((3, 5, 4, 2), seeded(0))
+    values = torch.randn(_BLOCK * 2 + 7, 3, generator=seeded(1))
+    expected = mlp(values)
+    with torch.no_grad():
+        torch.testing.assert_close(mlp(values), expected.detach(), rtol=1e-5, atol=1e-6)
+        # As the numba encoding hands them over: the transpose of what lies in memory.
+        torch.testing.assert_close(mlp(values.T.contiguous().T), expected.detach(), rtol=1e-5, atol=1e-6)

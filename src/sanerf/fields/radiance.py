@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from sanerf.fields.encodings import HashGrid, geometric_resolutions, in_blocks, seeded_mlp, spherical_harmonics
+from sanerf.fields.encodings import HashGrid, geometric_resolutions, seeded_mlp, spherical_harmonics
 from sanerf.kernels.backend import Kernels
 from sanerf.kernels.reference import GridLevels
 from sanerf.shapes import Float
@@ -47,7 +47,7 @@ class RadianceField(nn.Module):
         self, p_world: Float[Tensor, "points 3"]
     ) -> tuple[Float[Tensor, "points"], Float[Tensor, "points geometry"]]:
         """Volume density per world unit, and the geometry feature that `colour` needs."""
-        out = in_blocks(self.density_head, self.grid(p_world))
+        out = self.density_head(self.grid(p_world))
         # exp, as in instant-ngp; the clamp bounds it at 3e6 and keeps half the gradient scale of a fresh field.
         return torch.exp((out[:, 0] - 1).clamp(max=15.0)), out[:, 1:]
 
@@ -59,4 +59,4 @@ class RadianceField(nn.Module):
         self, geometry: Float[Tensor, "points geometry"], direction_code: Float[Tensor, "points 16"]
     ) -> Float[Tensor, "points 3"]:
         """sRGB in [0, 1] of points seen along directions, which come as their `direction_code`."""
-        return torch.sigmoid(in_blocks(self.colour_head, torch.cat([geometry, direction_code], dim=-1)))
+        return torch.sigmoid(self.colour_head(torch.cat([geometry, direction_code], dim=-1)))
