@@ -10,6 +10,8 @@ without, and then an annotation is just the array type. Axis words have one mean
     new_edges                those that divide a ray anew
     points               3D points or query positions without ray structure
     batch, axes          any number of axes, with a star
+    references           rays to which others of a batch are compared (the paper's K)
+    patches              small squares of pixels about one point, each in another view
     levels, entries      of a hash grid
     channels, features   values at a place, the values that an encoding gives
     parameters           of networks and grids, in one array

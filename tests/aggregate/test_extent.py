@@ -34,7 +34,13 @@ def bank_of(p_world: Tensor, weights: Tensor) -> RayBank:
     """One ray a sample."""
     rays = len(p_world)
     return RayBank(
-        p_world, weights, torch.arange(rays + 1), torch.ones(rays), torch.ones(rays, 4, dtype=torch.bool), {}
+        p_world,
+        weights,
+        torch.arange(rays + 1),
+        torch.ones(rays),
+        torch.ones(rays),
+        torch.ones(rays, 4, dtype=torch.bool),
+        {},
     )
 
 

@@ -7,7 +7,7 @@ from analytic_scene import camera_at, cast, stage_renderer
 from sanerf.aggregate.ray_bank import PixelLattice, RayBank, build_ray_bank, possible_identities, with_masks
 from sanerf.aggregate.view_masks import ViewMask
 from sanerf.geometry.cameras import Camera, camera_rays, image_rays, resized
-from sanerf.render.renderer import keep_samples
+from sanerf.render.renderer import keep_samples, median_distance
 
 
 def mask(*probabilities: float) -> ViewMask:
@@ -26,18 +26,18 @@ def table(rows: torch.Tensor) -> list[str]:
 def test_possible_identities_where_every_object_has_a_mask():
     masks = {"a": mask(0.9, 0.1, 0.6, 0.5, 0.51), "b": mask(0.2, 0.8, 0.7, 0.5, 0.1)}
     # The more probable mask above one half; exactly one half is background.
-    assert table(possible_identities(masks, ["a", "b"], whole(1, 5))) == ["010", "001", "001", "100", "010"]
+    assert table(possible_identities(masks, ["a", "b"], whole(1, 5).pick)) == ["010", "001", "001", "100", "010"]
 
 
 def test_an_object_without_a_mask_in_the_view_stays_possible_in_its_background():
     masks = {"b": mask(0.9, 0.2)}
-    assert table(possible_identities(masks, ["a", "b", "c"], whole(1, 2))) == ["0010", "1101"]
+    assert table(possible_identities(masks, ["a", "b", "c"], whole(1, 2).pick)) == ["0010", "1101"]
 
 
 def test_pixels_are_row_major():
     probability = torch.zeros(2, 3)
     probability[1, 0] = 1.0
-    found = possible_identities({"a": ViewMask(probability, 1.0)}, ["a"], whole(2, 3))
+    found = possible_identities({"a": ViewMask(probability, 1.0)}, ["a"], whole(2, 3).pick)
     assert table(found) == ["10", "10", "10", "01", "10", "10"]
 
 
@@ -51,7 +51,7 @@ def test_a_lattice_is_every_stride_th_pixel_from_its_first():
     column, row = lattice.xy().long().unbind(-1)
     assert torch.equal(numbers[row, column], lattice.pick(numbers).reshape(-1))
     # Masks are read at the lattice's own pixels.
-    found = possible_identities({"a": ViewMask((numbers == 30).float(), 1.0)}, ["a"], lattice)
+    found = possible_identities({"a": ViewMask((numbers == 30).float(), 1.0)}, ["a"], lattice.pick)
     assert table(found) == ["10", "10", "01", "10"]
 
 
@@ -62,6 +62,7 @@ def made_up_bank(counts: list[int]) -> RayBank:
         torch.randn(total, 3, generator=generator),
         torch.rand(total, generator=generator),
         torch.tensor([0, *counts]).cumsum(0),
+        torch.rand(len(counts), generator=generator),
         torch.rand(len(counts), generator=generator),
         torch.ones(len(counts), 2, dtype=torch.bool),
         {},
@@ -113,6 +114,7 @@ def test_a_bank_of_all_pixels_holds_the_renderers_samples(cameras):
     torch.testing.assert_close(bank.p_world, torch.cat([part.p_world for part in kept]))
     torch.testing.assert_close(bank.weights, torch.cat([part.weights for part in kept]))
     torch.testing.assert_close(bank.accumulation, torch.cat([samples.weights.sum(-1) for samples in pictures]))
+    torch.testing.assert_close(bank.distance, torch.cat([median_distance(samples) for samples in pictures]))
     counts = torch.cat([torch.bincount(part.ray_index, minlength=part.rays) for part in kept])
     assert torch.equal(bank.first_sample.diff(), counts)
     # Without masks it says nothing.
@@ -132,6 +134,18 @@ def test_a_coarser_bank_holds_its_lattices_pixels_and_about_as_many_as_asked_for
         torch.testing.assert_close(bank.accumulation[lattice.rays], samples.weights.sum(-1))
     first_rays = [lattice.first_ray for lattice in bank.lattices.values()]
     assert first_rays == [0, 64, 128, 192, 256, 320]
+
+
+def test_the_pixels_of_rays_are_those_of_their_views_lattices():
+    cameras = {view: camera_at(0.1 * view, 0.0, size=40 + view) for view in (2, 5, 9)}
+    bank = stage_bank(cameras, 3 * 64)
+    view, column, row = bank.pixels_of(torch.arange(len(bank)))
+    for index, lattice in bank.lattices.items():
+        assert bool((view[lattice.rays] == index).all())
+        pixels = torch.stack([column, row], dim=1)[lattice.rays]
+        assert torch.equal(pixels + 0.5, lattice.xy())
+    some = torch.tensor([70, 3, 3, 130])
+    assert torch.equal(torch.stack(bank.pixels_of(some)), torch.stack([view, column, row])[:, some])
 
 
 def test_lattices_are_a_function_of_the_seed(cameras):

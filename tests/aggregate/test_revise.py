@@ -198,7 +198,7 @@ def test_each_revision_asks_about_the_field_just_fitted_and_fits_it_to_the_answe
     answers = [{4: whole}, {2: whole, 4: whole}]
     fits, asked = [], []
 
-    def fit(masked, revision):
+    def fit(masked, masks, revision):
         field.logit += 3.0
         fits.append((revision, [view for view, of in bank.lattices.items() if not masked.possible[of.rays].all()]))
 

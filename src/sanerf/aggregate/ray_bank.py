@@ -4,7 +4,7 @@ The density is frozen (section 3.3.1), so nothing about a ray changes while the 
 compositing weight matters are kept, about four a ray, packed one after the other.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -15,7 +15,7 @@ from sanerf.aggregate.view_masks import ViewMask, ViewMasks
 from sanerf.geometry.cameras import Camera, camera_rays
 from sanerf.progress import OnPart
 from sanerf.render.images import CHUNK, Renderer
-from sanerf.render.renderer import KeptSamples, keep_samples
+from sanerf.render.renderer import KeptSamples, RaySamples, keep_samples, median_distance
 from sanerf.shapes import Bool, Float, Int64
 
 
@@ -53,14 +53,15 @@ class PixelLattice:
 class RayBank:
     """Rays with their kept samples; ray r's are `first_sample[r]` to `first_sample[r + 1]`.
 
-    `possible[r, l]` is whether the pixel of ray r may be identity l, background first. `lattices` has the rays of each
-    view, by view index.
+    `possible[r, l]` is whether the pixel of ray r may be identity l, background first. `distance` is the median of
+    `RenderOutput`. `lattices` has the rays of each view, by view index.
     """
 
     p_world: Float[Tensor, "samples 3"]
     weights: Float[Tensor, "samples"]
     first_sample: Int64[Tensor, "rays_and_one"]
     accumulation: Float[Tensor, "rays"]
+    distance: Float[Tensor, "rays"]
     possible: Bool[Tensor, "rays objects"]
     lattices: dict[int, PixelLattice]
 
@@ -75,15 +76,27 @@ class RayBank:
         index = starts[ray_index] + torch.arange(len(ray_index), device=rays.device)
         return KeptSamples(self.p_world[index], self.weights[index], ray_index, len(rays))
 
+    def pixels_of(
+        self, rays: Int64[Tensor, "batch"]
+    ) -> tuple[Int64[Tensor, "batch"], Int64[Tensor, "batch"], Int64[Tensor, "batch"]]:
+        """View, column and row of the pixels that some rays go through."""
+        lattices = list(self.lattices.values())
+        firsts = torch.tensor([of.first_ray for of in lattices], device=rays.device)
+        which = torch.searchsorted(firsts, rays, right=True) - 1
+        facts = [(view, of.columns, of.first_column, of.first_row, of.stride) for view, of in self.lattices.items()]
+        view, columns, first_column, first_row, stride = torch.tensor(facts, device=rays.device)[which].unbind(1)
+        inside = rays - firsts[which]
+        return view, first_column + inside % columns * stride, first_row + inside // columns * stride
+
 
 def possible_identities(
-    masks: dict[str, ViewMask], names: Sequence[str], lattice: PixelLattice
+    masks: dict[str, ViewMask], names: Sequence[str], pick: Callable[[Tensor], Tensor]
 ) -> Bool[Tensor, "rays objects"]:
-    """What each pixel of a view's lattice may be: the object of the most probable mask above one half, else background
-    or any object that has no mask in this view."""
-    shape = (lattice.rows, lattice.columns)
-    found = [lattice.pick(masks[name].probability) if name in masks else torch.zeros(shape) for name in names]
-    best, identity = torch.stack(found, dim=-1).reshape(-1, len(names)).max(dim=1)
+    """What pixels of a view may be: the object of the most probable mask above one half, else background or any object
+    that has no mask in this view. `pick` takes the pixels' values from a picture (h w)."""
+    found = {name: pick(masks[name].probability).reshape(-1) for name in names if name in masks}
+    nothing = torch.zeros_like(next(iter(found.values())))
+    best, identity = torch.stack([found.get(name, nothing) for name in names], dim=-1).max(dim=1)
     is_object = best > 0.5
     unknown = torch.tensor([True] + [name not in masks for name in names])
     possible = unknown.repeat(len(best), 1)
@@ -96,7 +109,7 @@ def with_masks(bank: RayBank, view_masks: ViewMasks, names: Sequence[str]) -> Ra
     possible = torch.ones(len(bank), len(names) + 1, dtype=torch.bool)
     for view, lattice in bank.lattices.items():
         if view in view_masks:
-            possible[lattice.rays] = possible_identities(view_masks[view], names, lattice)
+            possible[lattice.rays] = possible_identities(view_masks[view], names, lattice.pick)
     return replace(bank, possible=possible.to(bank.weights.device))
 
 
@@ -110,10 +123,9 @@ def build_ray_bank(
     on_progress: OnPart | None = None,
 ) -> RayBank:
     """About `total_rays` rays on lattices over all views, with what the renderer says about them, and no masks yet."""
-    device = renderer.density_grid.device
     pixels = sum(camera.width * camera.height for camera in cameras.values())
     stride = max(1, round((pixels / total_rays) ** 0.5))
-    p_world, weights, counts, accumulation, lattices, first_ray = [], [], [], [], {}, 0
+    parts, lattices, first_ray = [], {}, 0
     for done, (view, camera) in enumerate(cameras.items(), start=1):
         row, column = torch.randint(stride, (2,), generator=generator).tolist()
         rows, columns = len(range(row, camera.height, stride)), len(range(column, camera.width, stride))
@@ -121,15 +133,31 @@ def build_ray_bank(
         first_ray += rows * columns
         rays = camera_rays(camera, lattices[view].xy())
         for start in range(0, len(rays), CHUNK):
-            part = rays[start : start + CHUNK]
-            samples = renderer.samples(part.to(device))
-            kept = keep_samples(samples, weight_threshold)
-            p_world.append(kept.p_world)
-            weights.append(kept.weights)
-            counts.append(torch.bincount(kept.ray_index, minlength=kept.rays))
-            accumulation.append(samples.weights.sum(-1))
+            samples = renderer.samples(rays[start : start + CHUNK].to(renderer.density_grid.device))
+            parts.append(bank_of(samples, weight_threshold))
         if on_progress is not None:
             on_progress(done, len(cameras))
-    first_sample = F.pad(torch.cat(counts).cumsum(0), (1, 0))
-    nothing = torch.ones(first_ray, 1, dtype=torch.bool, device=device)
-    return RayBank(torch.cat(p_world), torch.cat(weights), first_sample, torch.cat(accumulation), nothing, lattices)
+    return joined(parts, lattices)
+
+
+def bank_of(samples: RaySamples, weight_threshold: float) -> RayBank:
+    """Rays by what the renderer says about them, without masks or pixels."""
+    kept = keep_samples(samples, weight_threshold)
+    first_sample = F.pad(torch.bincount(kept.ray_index, minlength=kept.rays).cumsum(0), (1, 0))
+    nothing = torch.ones(kept.rays, 1, dtype=torch.bool, device=kept.weights.device)
+    accumulation, distance = samples.weights.sum(-1), median_distance(samples)
+    return RayBank(kept.p_world, kept.weights, first_sample, accumulation, distance, nothing, {})
+
+
+def joined(parts: Sequence[RayBank], lattices: dict[int, PixelLattice]) -> RayBank:
+    """Banks one after the other as one."""
+    counts = torch.cat([part.first_sample.diff() for part in parts])
+    return RayBank(
+        torch.cat([part.p_world for part in parts]),
+        torch.cat([part.weights for part in parts]),
+        F.pad(counts.cumsum(0), (1, 0)),
+        torch.cat([part.accumulation for part in parts]),
+        torch.cat([part.distance for part in parts]),
+        torch.cat([part.possible for part in parts]),
+        lattices,
+    )

@@ -12,14 +12,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sanerf.aggregate.losses import mask_logits
+from sanerf.aggregate.local_rays import identity_probabilities
 from sanerf.aggregate.ray_bank import PixelLattice, RayBank, with_masks
 from sanerf.aggregate.view_masks import ViewMask, ViewMasks
 from sanerf.fields.object import ObjectField
 from sanerf.geometry.cameras import Camera
 from sanerf.progress import OnPart
 from sanerf.prompts.lift import points_inside
-from sanerf.render.renderer import accumulate
 from sanerf.segmenter.protocol import ImageFeatures, MaskHypotheses, Segmenter, ViewPrompts
 from sanerf.segmenter.regions import mask_boxes, mask_iou
 from sanerf.shapes import Bool, Float
@@ -56,18 +55,18 @@ def fit_and_revise(
     masks: ViewMasks,
     names: Sequence[str],
     revisions: int,
-    fit: Callable[[RayBank, int], None],
+    fit: Callable[[RayBank, ViewMasks, int], None],
     revise: Callable[[dict[int, RenderedIdentities]], ViewMasks],
 ) -> ViewMasks:
     """Fit the field to the masks, let it prompt the decoder again and fit it to the answers, `revisions` times.
 
-    `fit(bank, revision)` trains `field` on a bank with masks, at first as revision 0; `revise(rendered)` is
-    `revise_masks` with a decoder behind it. Gives the masks of the last fit.
+    `fit(bank, masks, revision)` trains `field` on a bank with those masks, at first as revision 0; `revise(rendered)`
+    is `revise_masks` with a decoder behind it. Gives the masks of the last fit.
     """
-    fit(with_masks(bank, masks, names), 0)
+    fit(with_masks(bank, masks, names), masks, 0)
     for revision in range(1, revisions + 1):
         masks = with_lost_objects(revise(render_identities(field, bank)), masks)
-        fit(with_masks(bank, masks, names), revision)
+        fit(with_masks(bank, masks, names), masks, revision)
     return masks
 
 
@@ -87,9 +86,7 @@ def render_identities(field: ObjectField, bank: RayBank) -> dict[int, RenderedId
     out = []
     with torch.no_grad():
         for rays in torch.arange(len(bank), device=bank.weights.device).split(_CHUNK):
-            kept = bank.gather(rays)
-            composited = accumulate(field(kept.p_world), kept.weights, kept.ray_index, kept.rays)
-            out.append(torch.softmax(mask_logits(composited, bank.accumulation[rays]), dim=1))
+            out.append(identity_probabilities(field, bank, rays))
     flat = torch.cat(out).cpu()
     return {
         view: RenderedIdentities(of, flat[of.rays].reshape(of.rows, of.columns, -1))

@@ -1,9 +1,10 @@
-"""Training of the object field on a bank of rays (Eq. 7, 8)."""
+"""Training of the object field on a bank of rays (Eq. 7, 8), and on local pairs of rays after a while (Eq. 14)."""
 
 from collections.abc import Callable
 
 import torch
 
+from sanerf.aggregate.local_rays import RayPairConfig, Surroundings, build_local_rays, error_maps, ray_pair_term
 from sanerf.aggregate.losses import identity_cross_entropy, mask_logits
 from sanerf.aggregate.ray_bank import RayBank
 from sanerf.fields.object import ObjectField
@@ -18,25 +19,42 @@ def train_object_field(
     rays: int,
     learning_rate: float,
     generator: torch.Generator,
+    ray_pairs: tuple[RayPairConfig, Surroundings] | None = None,
     on_step: Callable[[int, int, float], None] | None = None,
 ) -> None:
     """Fit `field` to the bank's identities, on the radiance field's frozen weights.
 
-    `on_step(step, steps, loss)` is called after each step. The learning rate falls as a cosine to a twentieth.
+    With `ray_pairs` the ray-pair RGB loss joins after a share of the steps, on local rays that are drawn where the
+    field and the masks differ by then. `on_step(step, steps, loss)` is called after each step. The learning rate falls
+    as a cosine to a twentieth.
     """
     device = bank.weights.device
     # A pixel that may be anything teaches nothing.
     telling = (~bank.possible).any(dim=1).nonzero()[:, 0]
     optimizer = torch.optim.Adam(field.parameters(), lr=learning_rate, betas=(0.9, 0.99), eps=1e-15, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps, eta_min=learning_rate / 20)
+    building = _building_steps(ray_pairs[0], steps) if ray_pairs is not None else []
+    local = None
     for step in range(1, steps + 1):
+        if ray_pairs is not None and step in building:
+            config, around = ray_pairs
+            local = build_local_rays(bank, error_maps(field, bank, config.sharpness), around, config, generator)
         drawn = telling[torch.randint(len(telling), (min(rays, len(telling)),), generator=generator).to(device)]
         kept = bank.gather(drawn)
         composited = accumulate(field(kept.p_world), kept.weights, kept.ray_index, kept.rays)
         loss = identity_cross_entropy(mask_logits(composited, bank.accumulation[drawn]), bank.possible[drawn])
+        if ray_pairs is not None and local is not None:
+            loss = loss + ray_pairs[0].weight * ray_pair_term(field, local, ray_pairs[0], generator)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
         schedule.step()
         if on_step is not None:
             on_step(step, steps, loss.item())
+
+
+def _building_steps(config: RayPairConfig, steps: int) -> list[int]:
+    """The steps before which local rays are built; none where the loss has no weight."""
+    first = round(config.start * steps)
+    builds = config.builds if config.weight > 0 else 0
+    return [first + 1 + (steps - first) * k // builds for k in range(builds)]

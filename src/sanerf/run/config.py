@@ -6,6 +6,7 @@ import typing
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from sanerf.aggregate.local_rays import RayPairConfig
 from sanerf.errors import UserError
 from sanerf.fields.object import ObjectConfig
 from sanerf.fields.radiance import RadianceConfig
@@ -87,6 +88,7 @@ class AggregateConfig:
     """samples with a smaller compositing weight are dropped"""
     total_rays: int = 1_000_000
     """rays whose samples are computed once and kept, over all decoded views"""
+    ray_pairs: RayPairConfig = field(default_factory=RayPairConfig)
 
 
 @dataclass(frozen=True)

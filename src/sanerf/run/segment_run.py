@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from sanerf.aggregate.extent import limit_to_extent
+from sanerf.aggregate.local_rays import Surroundings
 from sanerf.aggregate.ray_bank import RayBank, build_ray_bank
 from sanerf.aggregate.revise import RenderedIdentities, fit_and_revise, revise_masks
 from sanerf.aggregate.training import train_object_field
@@ -191,9 +192,10 @@ def _aggregate(
     # field as much without (0.965 mean IoU on the bundled scene).
     sampling = run.config.sampling
     plan = replace(renderer.plan, samples=sampling.samples, refined=sampling.refined)
+    sparse = replace(renderer, plan=plan)
     rays = build_ray_bank(
         cameras,
-        replace(renderer, plan=plan),
+        sparse,
         total_rays=config.total_rays,
         weight_threshold=config.weight_threshold,
         generator=generator,
@@ -201,7 +203,10 @@ def _aggregate(
     )
     field = ObjectField(run.config.object, 1 + len(names), renderer.kernels, generator).to(renderer.density_grid.device)
 
-    def fit(masked: RayBank, revision: int) -> None:
+    def fit(masked: RayBank, of_views: ViewMasks, revision: int) -> None:
+        around = Surroundings(
+            cameras, sparse, of_views, names, lambda view: run_image(run, view), config.weight_threshold
+        )
         on_step = stages.listener("aggregate" if revision == 0 else f"aggregate {revision + 1}")
         train_object_field(
             field,
@@ -210,6 +215,7 @@ def _aggregate(
             rays=config.rays,
             learning_rate=config.learning_rate,
             generator=generator,
+            ray_pairs=(config.ray_pairs, around),
             on_step=lambda step, steps, loss: on_step(step, steps),
         )
         stages.end("aggregate")
