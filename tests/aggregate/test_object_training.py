@@ -5,11 +5,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from analytic_scene import camera_at, cast, numba_kernels, stage_renderer
+from analytic_scene import camera_at, cast, numba_kernels, picture, stage_renderer
+from sanerf.aggregate.local_rays import RayPairConfig, Surroundings, identity_probabilities
 from sanerf.aggregate.losses import mask_logits
 from sanerf.aggregate.ray_bank import RayBank, build_ray_bank, with_masks
 from sanerf.aggregate.training import train_object_field
-from sanerf.aggregate.view_masks import ViewMask
+from sanerf.aggregate.view_masks import ViewMask, ViewMasks
 from sanerf.evaluation.masks import count_masks
 from sanerf.fields.object import ObjectConfig, ObjectField
 from sanerf.geometry.cameras import Camera, image_rays
@@ -17,24 +18,28 @@ from sanerf.render.images import render_image
 
 SIZE = 40
 VIEWS = [(0.0, 0.0), (-0.5, 0.1), (0.5, -0.1), (0.1, -0.5), (-0.1, 0.5)]
+CAMERAS = {view: camera_at(*xy, size=SIZE) for view, xy in enumerate(VIEWS)}
 CONFIG = ObjectConfig(levels=4, entries_log2=12, coarsest=8, finest=64, hidden=16)
 
 
 @pytest.fixture(scope="module")
 def bank() -> RayBank:
     """Exact masks of the ball, and in all but the first view also of the wall's left half."""
-    cameras = {view: camera_at(*xy, size=SIZE) for view, xy in enumerate(VIEWS)}
-    masks = {}
-    for view, camera in cameras.items():
+    bank = build_ray_bank(
+        CAMERAS, stage_renderer(),
+        total_rays=10**6, weight_threshold=0.01, generator=torch.Generator().manual_seed(0),
+    )  # fmt: skip
+    return with_masks(bank, view_masks(), ["ball", "left"])
+
+
+def view_masks() -> ViewMasks:
+    masks: ViewMasks = {}
+    for view, camera in CAMERAS.items():
         truth = true_identities(camera)
         masks[view] = {"ball": ViewMask((truth == 1).float(), 1.0)}
         if view > 0:
             masks[view]["left"] = ViewMask((truth == 2).float(), 1.0)
-    bank = build_ray_bank(
-        cameras, stage_renderer(),
-        total_rays=10**6, weight_threshold=0.01, generator=torch.Generator().manual_seed(0),
-    )  # fmt: skip
-    return with_masks(bank, masks, ["ball", "left"])
+    return masks
 
 
 def true_identities(camera: Camera) -> torch.Tensor:
@@ -46,12 +51,18 @@ def true_identities(camera: Camera) -> torch.Tensor:
     return (ball.long() + 2 * left.long()).reshape(camera.height, camera.width)
 
 
-def trained(bank: RayBank, seed: int, steps: int, losses: list[float] | None = None) -> ObjectField:
+def trained(
+    bank: RayBank,
+    seed: int,
+    steps: int,
+    losses: list[float] | None = None,
+    ray_pairs: tuple[RayPairConfig, Surroundings] | None = None,
+) -> ObjectField:
     generator = torch.Generator().manual_seed(seed)
     field = ObjectField(CONFIG, 3, numba_kernels, generator)
     train_object_field(
         field, bank, steps=steps, rays=1024, learning_rate=2e-2, generator=generator,
-        on_step=None if losses is None else lambda step, steps, loss: losses.append(loss),
+        ray_pairs=ray_pairs, on_step=None if losses is None else lambda step, steps, loss: losses.append(loss),
     )  # fmt: skip
     return field
 
@@ -69,6 +80,27 @@ def test_exact_masks_come_back_in_a_held_out_view(bank):
     truth = true_identities(held_out)
     for identity in (1, 2):
         assert count_masks(found == identity, truth == identity).iou > 0.97
+
+
+def test_ray_pairs_join_after_a_share_of_the_steps(bank):
+    """Until then nothing differs; from there the loss has one term more, and masks are as good as without."""
+    around = Surroundings(
+        CAMERAS, stage_renderer(), view_masks(), ["ball", "left"], lambda view: picture(CAMERAS[view])[0], 0.01
+    )
+    config = RayPairConfig(weight=1.0, start=0.5, builds=2, stored_points=20, points=4, views=3)
+    without: list[float] = []
+    trained(bank, 0, steps=20, losses=without)
+    losses: list[float] = []
+    field = trained(bank, 0, steps=20, losses=losses, ray_pairs=(config, around))
+    assert losses[:10] == without[:10] and losses[10] != without[10]
+    off: list[float] = []
+    trained(bank, 0, steps=20, losses=off, ray_pairs=(replace(config, weight=0.0), around))
+    assert off == without
+    with torch.no_grad():
+        probability = identity_probabilities(field, bank, torch.arange(len(bank)))
+    known = bank.possible.sum(dim=1) == 1
+    right = bank.possible[known].gather(1, probability[known].argmax(dim=1, keepdim=True))
+    assert float(right.float().mean()) > 0.97
 
 
 def test_training_is_a_function_of_bank_and_seed(bank):
