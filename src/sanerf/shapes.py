@@ -16,7 +16,6 @@ without, and then an annotation is just the array type. Axis words have one mean
     geometry             channels that the density head hands to the colour head
     code                 channels that stand for a direction of sight
     objects              identities of the object field, background first (the paper's L)
-    others               those without the background
     photos               photographs that structure from motion looks at
     words                typical features of them
     views, pixels        pictures of a scene, all their pixels one after the other

@@ -4,6 +4,9 @@ Each sample lies on some surface and votes, with its compositing weight, for the
 where a view has no mask of an object, its pixels say nothing about that object. About each object's own votes a box is
 divided into cells, and a cell's share is what was voted for the object there over all that was voted. A cell with few
 votes leans on the larger cell around it; where nobody voted there is background.
+
+There are two ballots. In the first a mask counts as its decoder believes in it. What comes of that is rendered in every
+view, and in the second a mask counts less the less it agrees: one that shows something else, not at all.
 """
 
 from collections.abc import Sequence
@@ -12,17 +15,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sanerf.aggregate.ray_bank import RayBank
+from sanerf.aggregate.ray_bank import RayBank, with_masks
+from sanerf.aggregate.revise import LEAST_AGREEMENT, RenderedIdentities, render_identities
 from sanerf.aggregate.view_masks import ViewMasks
 from sanerf.fields.voted import VotedField, VotedVolume
 from sanerf.geometry.boxes import trimmed_box
 from sanerf.geometry.contraction import contract
+from sanerf.segmenter.regions import mask_iou
 from sanerf.shapes import Bool, Float
 
 CELLS = 128
 """Cells along the longest side of an object's box."""
 LEAN = 1.0
 """The weight of votes in a cell that counts as much as what the larger cell around it says."""
+_LEAST_BELIEF = 0.05
+"""A mask's predicted IoU counts as at least this."""
+_AGREEMENT_POWER = 4
 _DOUBLINGS = 3
 """Times that two cells along each axis are taken together."""
 _SOLID = 0.1
@@ -30,19 +38,43 @@ _SOLID = 0.1
 _MARGIN = 0.1
 """A box is grown by this share of its longest side."""
 
-
-def trust_in_masks(bank: RayBank, masks: ViewMasks, names: Sequence[str]) -> Float[Tensor, "rays others"]:
-    """How much each ray's word counts about each object: its mask's predicted IoU, or one where there is no mask."""
-    out = torch.ones(len(bank), len(names))
-    for view, of_view in masks.items():
-        for column, name in enumerate(names):
-            if name in of_view:
-                out[bank.lattices[view].rays, column] = of_view[name].predicted_iou
-    return out.clamp(0, 1).to(bank.weights.device)
+Trust = dict[int, dict[str, float]]
+"""How much the votes of a mask's pixels count, by view index and object name."""
 
 
-def vote(bank: RayBank, trust: Float[Tensor, "rays others"]) -> VotedField:
-    """What a bank with masks says of space, on the bank's device; `trust` multiplies the votes of rays on objects.
+def vote_twice(bank: RayBank, masks: ViewMasks, names: Sequence[str]) -> VotedField:
+    """The field of a bank's rays under masks, on the bank's device."""
+    masked = with_masks(bank, masks, names)
+    believed = {
+        view: {name: min(max(mask.predicted_iou, _LEAST_BELIEF), 1.0) for name, mask in of_view.items()}
+        for view, of_view in masks.items()
+    }
+    first = vote(masked, believed, names)
+    return vote(masked, agreeing(believed, masks, names=names, rendered=render_identities(first, masked)), names)
+
+
+def agreeing(
+    believed: Trust, masks: ViewMasks, *, names: Sequence[str], rendered: dict[int, RenderedIdentities]
+) -> Trust:
+    """Trust multiplied by the fourth power of the masks' IoU with what was rendered, and zero below `LEAST_AGREEMENT`;
+    left as it is for an object of which no mask would remain."""
+    out: Trust = {view: dict(of_view) for view, of_view in believed.items()}
+    for index, name in enumerate(names, start=1):
+        iou = {}
+        for view in (view for view, of_view in masks.items() if name in of_view):
+            of_view = rendered[view]
+            drawn = of_view.lattice.pick(masks[view][name].probability) > 0.5
+            found = of_view.probability.argmax(dim=-1) == index
+            # Where neither sees the object they agree.
+            iou[view] = float(mask_iou(drawn[None], found)[0]) if bool((drawn | found).any()) else 1.0
+        if max(iou.values(), default=0.0) >= LEAST_AGREEMENT:
+            for view, value in iou.items():
+                out[view][name] *= value**_AGREEMENT_POWER if value >= LEAST_AGREEMENT else 0.0
+    return out
+
+
+def vote(bank: RayBank, trust: Trust, names: Sequence[str]) -> VotedField:
+    """One ballot of a bank with masks of the objects `names`, on the bank's device.
 
     An object that no pixel with a solid sample is sure to be has no votes, and is nowhere.
     """
@@ -50,9 +82,10 @@ def vote(bank: RayBank, trust: Float[Tensor, "rays others"]) -> VotedField:
     ray_index = torch.repeat_interleave(bank.first_sample.diff())
     sure = bank.possible.sum(dim=1) == 1
     volumes = []
-    for index in range(1, bank.possible.shape[1]):
-        is_object = bank.possible[:, index] & sure
-        speaks = is_object | ~bank.possible[:, index]
+    for index, name in enumerate(names, start=1):
+        say = _say_of_rays(bank, trust, name)
+        is_object = bank.possible[:, index] & sure & (say > 0)
+        speaks = (is_object | ~bank.possible[:, index]) & (say > 0)
         of_object = is_object[ray_index]
         own = p_contracted[of_object & (bank.weights > _SOLID)]
         if not len(own):
@@ -61,9 +94,17 @@ def vote(bank: RayBank, trust: Float[Tensor, "rays others"]) -> VotedField:
         low, high = trimmed_box(own, _MARGIN)
         in_box = ((p_contracted > low) & (p_contracted < high)).all(dim=1)
         voters = (in_box & speaks[ray_index]).nonzero()[:, 0]
-        votes = bank.weights[voters] * trust[ray_index[voters], index - 1]
+        votes = bank.weights[voters] * say[ray_index[voters]]
         volumes.append(_counted(p_contracted[voters], votes, of_object[voters], low=low, high=high))
     return VotedField(volumes)
+
+
+def _say_of_rays(bank: RayBank, trust: Trust, name: str) -> Float[Tensor, "rays"]:
+    """The trust in each ray's mask of an object; one where its view has none, which may know what else is there."""
+    out = torch.ones(len(bank))
+    for view, of_view in trust.items():
+        out[bank.lattices[view].rays] = of_view.get(name, 1.0)
+    return out.clamp(min=0).to(bank.weights.device)
 
 
 def _counted(

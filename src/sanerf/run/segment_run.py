@@ -8,12 +8,12 @@ from typing import Any
 import torch
 
 from sanerf.aggregate.extent import limit_to_extent
-from sanerf.aggregate.ray_bank import RayBank, build_ray_bank, with_masks
+from sanerf.aggregate.ray_bank import RayBank, build_ray_bank
 from sanerf.aggregate.revise import RenderedIdentities, fit_and_revise, revise_masks
 from sanerf.aggregate.sample_cache import SampleCache
 from sanerf.aggregate.training import train_object_field
 from sanerf.aggregate.view_masks import ViewMasks, decode_views, masks_from_files
-from sanerf.aggregate.vote import trust_in_masks, vote
+from sanerf.aggregate.vote import vote_twice
 from sanerf.data.images import downscaled_size, load_image
 from sanerf.errors import UserError
 from sanerf.fields.object import ObjectField
@@ -235,7 +235,7 @@ def _sample(run: Run, renderer: Renderer, request: _Request, generator: torch.Ge
 def _vote(run: Run, renderer: Renderer, request: _Request, *, masks: ViewMasks, stages: _Stages) -> VotedField:
     """What the masks' pixels say of space."""
     bank = _sample(run, renderer, request, torch.Generator().manual_seed(request.seed), stages)
-    field = vote(with_masks(bank, masks, request.names), trust_in_masks(bank, masks, request.names))
+    field = vote_twice(bank, masks, request.names)
     stages.end("vote")
     return field
 
