@@ -19,7 +19,7 @@ from sanerf.aggregate.ray_bank import RayBank, with_masks
 from sanerf.aggregate.revise import LEAST_AGREEMENT, RenderedIdentities, render_identities
 from sanerf.aggregate.view_masks import ViewMasks
 from sanerf.fields.voted import VotedField, VotedVolume
-from sanerf.geometry.boxes import trimmed_box
+from sanerf.geometry.boxes import inside_box, trimmed_box
 from sanerf.geometry.contraction import contract
 from sanerf.segmenter.regions import mask_iou
 from sanerf.shapes import Bool, Float
@@ -92,8 +92,8 @@ def vote(bank: RayBank, trust: Trust, names: Sequence[str]) -> VotedField:
             volumes.append(VotedVolume.nowhere(bank.weights.device))
             continue
         low, high = trimmed_box(own, _MARGIN)
-        in_box = ((p_contracted > low) & (p_contracted < high)).all(dim=1)
-        voters = (in_box & speaks[ray_index]).nonzero()[:, 0]
+        voters = inside_box(p_contracted, low, high).nonzero()[:, 0]
+        voters = voters[speaks[ray_index[voters]]]
         votes = bank.weights[voters] * say[ray_index[voters]]
         volumes.append(_counted(p_contracted[voters], votes, of_object[voters], low=low, high=high))
     return VotedField(volumes)

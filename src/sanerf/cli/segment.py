@@ -26,7 +26,7 @@ class Segment(CommonOptions):
     container: Literal["cache"] = "cache"
     """where features come from: each view's own, cached"""
     instant: bool = False
-    """the masks' vote in place of a trained object field: rougher, and there in seconds"""
+    """the masks' vote in place of a trained object field: there in seconds"""
     refine: int = 0
     """times that each prompt's mask goes back to the decoder, as long as that believes in it more"""
 

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sanerf.geometry.boxes import inside_box
 from sanerf.geometry.contraction import contract
 from sanerf.shapes import Bool, Float, UInt8
 
@@ -85,7 +86,7 @@ class VotedField(nn.Module):
     def _share(self, index: int, p_contracted: Float[Tensor, "points 3"]) -> Float[Tensor, "points"]:
         low, high = self.low[index], self.high[index]
         out = torch.zeros_like(p_contracted[:, 0])
-        inside = ((p_contracted > low) & (p_contracted < high)).all(dim=1).nonzero()[:, 0]
+        inside = inside_box(p_contracted, low, high).nonzero()[:, 0]
         if len(inside):
             # From -1 to 1 between the outer faces of the box, last axis first, as grid_sample wants it.
             place = ((p_contracted[inside] - low) / (high - low) * 2 - 1).flip(1)

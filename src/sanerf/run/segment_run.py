@@ -36,7 +36,7 @@ from sanerf.shapes import Bool, UInt8
 
 MASKS_PREFIX = "masks:"
 INSTANT_RAYS = 300_000
-"""Rays that vote: a quarter of those an object field is trained on, and no worse for it (docs/instant.md)."""
+"""About so many rays vote, a quarter of those that an object field is trained on: all of them vote no better."""
 
 
 def run_cameras(run: Run) -> list[Camera]:
