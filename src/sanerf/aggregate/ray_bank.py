@@ -121,8 +121,11 @@ def build_ray_bank(
     def sample() -> PackedSamples:
         return _sample(list(rays.values()), renderer, weight_threshold, on_progress)
 
-    key = samples_key(renderer, cameras.values(), lattices, weight_threshold) if cache is not None else None
-    samples = cache.samples(key, sample) if cache is not None and key is not None else sample()
+    if cache is None:
+        samples = sample()
+    else:
+        key = samples_key(renderer, cameras.values(), lattices, weight_threshold, cache.field_settings)
+        samples = cache.samples(key, sample)
     return _bank_of(samples, list(rays.values()), lattices, renderer.density_grid.device)
 
 

@@ -15,11 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from sanerf.adapters.hash_field import HashField
 from sanerf.errors import UserError
-from sanerf.fields.radiance import RadianceField
 from sanerf.files import read_tensors, write_tensors
 from sanerf.geometry.cameras import Camera
 from sanerf.render.images import Renderer
@@ -45,9 +43,13 @@ class PackedSamples:
 
 @dataclass(frozen=True)
 class SampleCache:
-    """Samples in a file. Whoever uses it holds the run's lock."""
+    """Samples in a file. Whoever uses it holds the run's lock.
+
+    The field is known by its tensors and by `field_settings`, a text of all else that its density depends on.
+    """
 
     path: Path
+    field_settings: str
 
     def samples(self, key: str, make: Callable[[], PackedSamples]) -> PackedSamples:
         """The file's samples if they are those of `key`, on the CPU; else what `make` gives, then kept."""
@@ -78,19 +80,13 @@ class SampleCache:
             _log.warning("%s; samples are computed again next time", error)
 
 
-def samples_key(renderer: Renderer, cameras: Iterable[Camera], *settings: object) -> str | None:
-    """A digest of all that samples of these cameras depend on; None for a field that is Python code of somebody's, of
-    which nobody knows what it depends on."""
+def samples_key(renderer: Renderer, cameras: Iterable[Camera], *settings: object) -> str:
+    """A digest of all that samples of these cameras depend on: `settings` beside the renderer."""
     field = renderer.field
-    if type(field) is RadianceField:
-        shape = repr(field.grid.levels)
-    elif type(field) is HashField:
-        shape = repr(field.settings)
-    else:
-        return None
+    assert isinstance(field, nn.Module), type(field)
     digest = hashlib.sha256()
     device = renderer.density_grid.device.type
-    for text in (_FORMAT, torch.__version__, renderer.kernels.name, device, shape, renderer.plan, *settings):
+    for text in (_FORMAT, torch.__version__, renderer.kernels.name, device, renderer.plan, *settings):
         digest.update(f"{text}\n".encode())
     for camera in cameras:
         digest.update(f"{camera.intrinsics} {camera.world_from_cam.tolist()}\n".encode())

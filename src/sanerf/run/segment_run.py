@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from sanerf.adapters.hash_field import HashField
 from sanerf.aggregate.extent import limit_to_extent
 from sanerf.aggregate.ray_bank import RayBank, build_ray_bank
 from sanerf.aggregate.revise import RenderedIdentities, fit_and_revise, revise_masks
@@ -17,6 +18,8 @@ from sanerf.aggregate.vote import vote_twice
 from sanerf.data.images import downscaled_size, load_image
 from sanerf.errors import UserError
 from sanerf.fields.object import ObjectField
+from sanerf.fields.protocol import Field
+from sanerf.fields.radiance import RadianceField
 from sanerf.fields.voted import VotedField
 from sanerf.geometry.cameras import Camera, resized
 from sanerf.progress import OnPart, Progress
@@ -212,6 +215,15 @@ def _decode_prompts(
     )
 
 
+def sample_cache(path: Path, field: Field) -> SampleCache | None:
+    """The kept samples of a field; None where it is somebody's Python code: nobody knows what that depends on."""
+    if type(field) is RadianceField:
+        return SampleCache(path, repr(field.grid.levels))
+    if type(field) is HashField:
+        return SampleCache(path, repr(field.settings))
+    return None
+
+
 def _sample(run: Run, renderer: Renderer, request: _Request, generator: torch.Generator, stages: _Stages) -> RayBank:
     """The rays of all training views with their samples, from the run folder's cache where they are there."""
     config = run.config.aggregate
@@ -225,7 +237,7 @@ def _sample(run: Run, renderer: Renderer, request: _Request, generator: torch.Ge
         total_rays=min(config.total_rays, INSTANT_RAYS) if request.instant else config.total_rays,
         weight_threshold=config.weight_threshold,
         generator=generator,
-        cache=SampleCache(run.coarse_samples if request.instant else run.samples),
+        cache=sample_cache(run.coarse_samples if request.instant else run.samples, renderer.field),
         on_progress=stages.listener("sample"),
     )
     stages.end("sample")
