@@ -94,6 +94,21 @@ def by_colour(monkeypatch, device):
     return segmenter
 
 
+def test_a_vote_and_its_kept_samples_stay_on_the_device(stage, tmp_path, device, by_colour):
+    kernels = replace(kernels_for("torch", device), hash_encode=HashInOneStep.apply)
+    run = open_run(shutil.copytree(stage.run, tmp_path / "run"))
+    renderer = load_renderer(run, kernels, device)
+    prompts = read_prompts(stage.prompts)
+    prompts = replace(prompts, objects=prompts.objects[:1])
+    for _ in range(2):
+        stages.segment_instantly(run, renderer, prompts, "by colour", seed=0, progress=lambda *_: None)
+    segmentations = load_segmentations(run, kernels, device)
+    assert all(value.device == device for value in segmentations[0].field.buffers())
+    rendered = render_objects(renderer, run.scene.views[9].camera, segmentations, run.background)
+    found, true = rendered.mask("ball"), torch.from_numpy(ball_mask(9))
+    assert int((found & true).sum()) / int((found | true).sum()) > 0.7
+
+
 def test_segmenting_scoring_and_exporting_stay_on_the_device(stage, tmp_path, device, by_colour):
     kernels = replace(kernels_for("torch", device), hash_encode=HashInOneStep.apply)
     run = open_run(shutil.copytree(stage.run, tmp_path / "run"))

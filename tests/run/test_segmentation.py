@@ -14,6 +14,7 @@ from analytic_scene import BALL_RADIUS, camera_at, cast, numba_kernels, stage_re
 from sanerf.data.scene import Scene, View
 from sanerf.errors import UserError
 from sanerf.fields.object import ObjectConfig, ObjectField
+from sanerf.fields.voted import VotedField, VotedVolume
 from sanerf.geometry.transforms import IDENTITY
 from sanerf.render.images import RenderedImage
 from sanerf.run.config import RunConfig
@@ -73,6 +74,39 @@ def test_what_is_saved_is_read_back(run):
     for stem, expected in (("0", mask), ("1", ~mask)):
         with Image.open(found.path / "decoded" / "cup" / f"{stem}.png") as picture:
             assert np.array_equal(np.asarray(picture) > 127, expected.numpy())
+
+
+def voted_field(objects: int) -> VotedField:
+    low, high = torch.tensor([-0.5, -0.4, -0.3]), torch.tensor([0.5, 0.6, 0.7])
+    share = torch.rand(objects, 4, 6, 5, generator=torch.Generator().manual_seed(0))
+    return VotedField([VotedVolume.of_shares(low, high, share[k]) for k in range(objects)])
+
+
+def test_a_voted_field_is_read_back_beside_a_trained_one(run):
+    save(run, "bowl")
+    saved = save_segmentation(run, ["cup", "hat"], voted_field(2), {"seed": 0}, {})
+    voted, trained = load(run)
+    assert isinstance(voted.field, VotedField) and isinstance(trained.field, ObjectField)
+    assert (voted.record["field"], trained.record["field"]) == ("voted", "trained")
+    points = torch.randn(50, 3, generator=torch.Generator().manual_seed(0)) * 0.3
+    assert torch.equal(voted.field(points), saved.field(points)) and voted.field(points)[:, 1:].any()
+
+
+def test_a_segmentation_of_format_2_is_read(run):
+    """It knew trained fields only, and did not say so."""
+    saved = save(run, "cup")
+    record = {key: value for key, value in saved.record.items() if key != "field"}
+    (saved.path / "segmentation.json").write_text(json.dumps({**record, "format_version": 2}))
+    points = torch.randn(50, 3, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(load(run)[0].field(points), saved.field(points))
+
+
+@pytest.mark.parametrize("change", [{"names": ["cup"]}, {"field": "trained"}, {"field": "guessed"}])
+def test_a_voted_field_that_its_record_does_not_fit_is_refused(run, change):
+    saved = save_segmentation(run, ["cup", "hat"], voted_field(2), {"seed": 0}, {})
+    (saved.path / "segmentation.json").write_text(json.dumps({**saved.record, **change}))
+    with pytest.raises(UserError, match=r"001 is damaged .*; delete the folder and segment again"):
+        load(run)
 
 
 def test_a_name_answers_to_the_newest_that_has_it_and_one_with_no_name_left_is_deleted(run):
@@ -150,7 +184,7 @@ def test_a_damaged_one_does_not_keep_a_new_one_from_being_saved(run):
 def test_another_format_version_is_refused(run):
     path = save(run, "cup").path / "segmentation.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "format_version": 7}))
-    with pytest.raises(UserError, match="is of segmentation format 7, this sanerf reads 2"):
+    with pytest.raises(UserError, match="is of segmentation format 7, this sanerf reads formats up to 3"):
         load(run)
 
 

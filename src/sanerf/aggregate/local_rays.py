@@ -12,12 +12,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sanerf.aggregate.losses import mask_error, mask_logits, ray_pair_rgb_loss
-from sanerf.aggregate.ray_bank import PixelLattice, RayBank, bank_of, joined, possible_identities
+from sanerf.aggregate.ray_bank import PixelLattice, RayBank, possible_identities
 from sanerf.aggregate.view_masks import ViewMasks
 from sanerf.geometry.cameras import Camera, camera_rays, inside_image, project
 from sanerf.prompts.project import LEAST_ACCUMULATION
 from sanerf.render.images import CHUNK, Renderer
-from sanerf.render.renderer import accumulate, composite_colour
+from sanerf.render.renderer import RaySamples, accumulate, composite_colour, keep_samples, median_distance
 from sanerf.shapes import Bool, Float, Int64
 
 IdentityLogits = Callable[[Tensor], Tensor]
@@ -185,7 +185,7 @@ def _render_patches(
             possible = possible_identities(around.masks[view], around.names, lambda of, at=(row, column): of[at])
         banks.append(replace(parts, possible=possible.to(parts.weights.device)))
     device = banks[0].weights.device
-    return LocalRays(joined(banks, {}), torch.cat(colours), members.flatten(1).to(device))
+    return LocalRays(_joined(banks), torch.cat(colours), members.flatten(1).to(device))
 
 
 def _patch_pixels(xy: Float[Tensor, "points 2"], camera: Camera, size: int) -> tuple[Tensor, Tensor]:
@@ -208,9 +208,32 @@ def _weighed(
         for start in range(0, len(rays), CHUNK):
             part = rays[start : start + CHUNK].to(renderer.density_grid.device)
             samples = renderer.samples(part)
-            parts.append(bank_of(samples, around.weight_threshold))
+            parts.append(_bank_of(samples, around.weight_threshold))
             colours.append(composite_colour(renderer.field, samples, part.directions, threshold=1e-3))
-    return joined(parts, {}), torch.cat(colours)
+    return _joined(parts), torch.cat(colours)
+
+
+def _bank_of(samples: RaySamples, weight_threshold: float) -> RayBank:
+    """Rays by what the renderer says about them, without masks or lattices."""
+    kept = keep_samples(samples, weight_threshold)
+    first_sample = F.pad(torch.bincount(kept.ray_index, minlength=kept.rays).cumsum(0), (1, 0))
+    nothing = torch.ones(kept.rays, 1, dtype=torch.bool, device=kept.weights.device)
+    accumulation, distance = samples.weights.sum(-1), median_distance(samples)
+    return RayBank(kept.p_world, kept.weights, first_sample, accumulation, distance, nothing, {})
+
+
+def _joined(parts: Sequence[RayBank]) -> RayBank:
+    """Banks one after the other as one."""
+    counts = torch.cat([part.first_sample.diff() for part in parts])
+    return RayBank(
+        torch.cat([part.p_world for part in parts]),
+        torch.cat([part.weights for part in parts]),
+        F.pad(counts.cumsum(0), (1, 0)),
+        torch.cat([part.accumulation for part in parts]),
+        torch.cat([part.distance for part in parts]),
+        torch.cat([part.possible for part in parts]),
+        {},
+    )
 
 
 def ray_pair_term(

@@ -11,11 +11,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sanerf.aggregate.sample_cache import PackedSamples, SampleCache, samples_key
 from sanerf.aggregate.view_masks import ViewMask, ViewMasks
-from sanerf.geometry.cameras import Camera, camera_rays
+from sanerf.geometry.cameras import Camera, Rays, camera_rays
 from sanerf.progress import OnPart
 from sanerf.render.images import CHUNK, Renderer
-from sanerf.render.renderer import KeptSamples, RaySamples, keep_samples, median_distance
+from sanerf.render.renderer import KeptSamples, median_distance
 from sanerf.shapes import Bool, Float, Int64
 
 
@@ -120,44 +121,77 @@ def build_ray_bank(
     total_rays: int,
     weight_threshold: float,
     generator: torch.Generator,
+    cache: SampleCache | None = None,
     on_progress: OnPart | None = None,
 ) -> RayBank:
-    """About `total_rays` rays on lattices over all views, with what the renderer says about them, and no masks yet."""
+    """About `total_rays` rays on lattices over all views, with what the renderer says about them, and no masks yet.
+
+    With a `cache` the renderer is asked only where that does not know the answer; the bank is the same to the bit.
+    """
+    lattices = _lay_lattices(cameras, total_rays, generator)
+    rays = {view: camera_rays(cameras[view], lattice.xy()) for view, lattice in lattices.items()}
+
+    def sample() -> PackedSamples:
+        return _sample(list(rays.values()), renderer, weight_threshold, on_progress)
+
+    if cache is None:
+        samples = sample()
+    else:
+        key = samples_key(renderer, cameras.values(), lattices, weight_threshold, cache.field_settings)
+        samples = cache.samples(key, sample)
+    return _bank_of(samples, list(rays.values()), lattices, renderer.density_grid.device)
+
+
+def _lay_lattices(cameras: dict[int, Camera], total_rays: int, generator: torch.Generator) -> dict[int, PixelLattice]:
+    """A lattice a view, all of one stride, each from a pixel of its own."""
     pixels = sum(camera.width * camera.height for camera in cameras.values())
     stride = max(1, round((pixels / total_rays) ** 0.5))
-    parts, lattices, first_ray = [], {}, 0
-    for done, (view, camera) in enumerate(cameras.items(), start=1):
+    lattices: dict[int, PixelLattice] = {}
+    first_ray = 0
+    for view, camera in cameras.items():
         row, column = torch.randint(stride, (2,), generator=generator).tolist()
         rows, columns = len(range(row, camera.height, stride)), len(range(column, camera.width, stride))
         lattices[view] = PixelLattice(first_ray, rows, columns, row, column, stride)
         first_ray += rows * columns
-        rays = camera_rays(camera, lattices[view].xy())
+    return lattices
+
+
+def _sample(
+    views: Sequence[Rays], renderer: Renderer, weight_threshold: float, on_progress: OnPart | None
+) -> PackedSamples:
+    """The renderer's samples of all views' rays whose weight is above the threshold, packed."""
+    distances, weights, counts, accumulation, ends = [], [], [], [], []
+    for done, rays in enumerate(views, start=1):
         for start in range(0, len(rays), CHUNK):
             samples = renderer.samples(rays[start : start + CHUNK].to(renderer.density_grid.device))
-            parts.append(bank_of(samples, weight_threshold))
+            kept = samples.weights > weight_threshold
+            distances.append(samples.distances[kept])
+            weights.append(samples.weights[kept])
+            counts.append(kept.sum(dim=1).short())
+            accumulation.append(samples.weights.sum(-1))
+            ends.append(median_distance(samples))
         if on_progress is not None:
-            on_progress(done, len(cameras))
-    return joined(parts, lattices)
+            on_progress(done, len(views))
+    return PackedSamples(*(torch.cat(parts) for parts in (distances, weights, counts, accumulation, ends)))
 
 
-def bank_of(samples: RaySamples, weight_threshold: float) -> RayBank:
-    """Rays by what the renderer says about them, without masks or pixels."""
-    kept = keep_samples(samples, weight_threshold)
-    first_sample = F.pad(torch.bincount(kept.ray_index, minlength=kept.rays).cumsum(0), (1, 0))
-    nothing = torch.ones(kept.rays, 1, dtype=torch.bool, device=kept.weights.device)
-    accumulation, distance = samples.weights.sum(-1), median_distance(samples)
-    return RayBank(kept.p_world, kept.weights, first_sample, accumulation, distance, nothing, {})
-
-
-def joined(parts: Sequence[RayBank], lattices: dict[int, PixelLattice]) -> RayBank:
-    """Banks one after the other as one."""
-    counts = torch.cat([part.first_sample.diff() for part in parts])
+def _bank_of(
+    samples: PackedSamples, views: Sequence[Rays], lattices: dict[int, PixelLattice], device: torch.device
+) -> RayBank:
+    """The bank of packed samples, whose points are found on the rays again."""
+    counts = samples.counts.to(device).long()
+    held = counts.split([len(rays) for rays in views])
+    along = samples.distances.to(device).split([int(part.sum()) for part in held])
+    points = []
+    for rays, distances, of_ray in zip(views, along, held, strict=True):
+        points.append(rays.to(device)[torch.repeat_interleave(of_ray)].at(distances))
+    nothing = torch.ones(len(counts), 1, dtype=torch.bool, device=device)
     return RayBank(
-        torch.cat([part.p_world for part in parts]),
-        torch.cat([part.weights for part in parts]),
+        torch.cat(points),
+        samples.weights.to(device),
         F.pad(counts.cumsum(0), (1, 0)),
-        torch.cat([part.accumulation for part in parts]),
-        torch.cat([part.distance for part in parts]),
-        torch.cat([part.possible for part in parts]),
+        samples.accumulation.to(device),
+        samples.ends.to(device),
+        nothing,
         lattices,
     )

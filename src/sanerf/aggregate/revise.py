@@ -81,8 +81,8 @@ def with_lost_objects(revised: ViewMasks, before: ViewMasks) -> ViewMasks:
     return out
 
 
-def render_identities(field: ObjectField, bank: RayBank) -> dict[int, RenderedIdentities]:
-    """What the object field renders at every view's lattice."""
+def render_identities(field: Callable[[Tensor], Tensor], bank: RayBank) -> dict[int, RenderedIdentities]:
+    """What an object field renders at every view's lattice."""
     out = []
     with torch.no_grad():
         for rays in torch.arange(len(bank), device=bank.weights.device).split(_CHUNK):

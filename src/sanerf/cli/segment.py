@@ -25,20 +25,23 @@ class Segment(CommonOptions):
     weights`; or masks:DIR for ready masks"""
     container: Literal["cache"] = "cache"
     """where features come from: each view's own, cached"""
+    instant: bool = False
+    """the masks' vote in place of a trained object field: there in seconds"""
     refine: int = 0
     """times that each prompt's mask goes back to the decoder, as long as that believes in it more"""
 
     def run(self) -> None:
         from sanerf.errors import UserError
         from sanerf.prompts.file import read_prompts
-        from sanerf.run.segment_run import segment_run
+        from sanerf.run.segment_run import segment_instantly, segment_run
 
         if self.refine < 0:
             raise UserError(f"--refine should be 0 or more, not {self.refine}")
         with progress_bars() as progress:
             opened = open_trained(self.run_folder, self, with_objects=False)
             prompts = read_prompts(self.prompts)
-            segmentation, seconds = segment_run(
+            segment = segment_instantly if self.instant else segment_run
+            segmentation, seconds = segment(
                 opened.run,
                 opened.renderer,
                 prompts,

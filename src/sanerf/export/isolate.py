@@ -9,6 +9,7 @@ from torch import Tensor
 from sanerf.export.from_run import ObjectSource
 from sanerf.fields.object import ObjectField
 from sanerf.fields.protocol import Field
+from sanerf.fields.voted import VotedField
 from sanerf.geometry.cameras import Camera
 from sanerf.geometry.contraction import uncontract
 from sanerf.render.images import Renderer, render_image
@@ -22,7 +23,7 @@ class IsolatedField:
     def __init__(
         self,
         radiance: Field,
-        objects: ObjectField,
+        objects: ObjectField | VotedField,
         *,
         index: int,
         low: Float[Tensor, "3"],

@@ -5,6 +5,7 @@ checkpoint.safetensors    training so far, until it is done
 radiance.safetensors      the trained field and its density grid; one of another program with its settings as metadata
 train.jsonl               the training curve
 features/                 the feature cache
+samples.safetensors       the samples of `segment`'s rays (`aggregate.sample_cache`); coarse_samples of `--instant`'s
 segmentations/ID/         one call of `segment`: object field, prompts, decoded masks
 .lock                     while a command writes here (`lock.py`)
 """
@@ -60,6 +61,14 @@ class Run:
     @property
     def features(self) -> Path:
         return self.path / "features"
+
+    @property
+    def samples(self) -> Path:
+        return self.path / "samples.safetensors"
+
+    @property
+    def coarse_samples(self) -> Path:
+        return self.path / "coarse_samples.safetensors"
 
     @property
     def segmentations(self) -> Path:

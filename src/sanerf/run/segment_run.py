@@ -7,15 +7,21 @@ from typing import Any
 
 import torch
 
+from sanerf.adapters.hash_field import HashField
 from sanerf.aggregate.extent import limit_to_extent
 from sanerf.aggregate.local_rays import Surroundings
 from sanerf.aggregate.ray_bank import RayBank, build_ray_bank
 from sanerf.aggregate.revise import RenderedIdentities, fit_and_revise, revise_masks
+from sanerf.aggregate.sample_cache import SampleCache
 from sanerf.aggregate.training import train_object_field
 from sanerf.aggregate.view_masks import ViewMasks, decode_views, masks_from_files
+from sanerf.aggregate.vote import vote_twice
 from sanerf.data.images import downscaled_size, load_image
 from sanerf.errors import UserError
 from sanerf.fields.object import ObjectField
+from sanerf.fields.protocol import Field
+from sanerf.fields.radiance import RadianceField
+from sanerf.fields.voted import VotedField
 from sanerf.geometry.cameras import Camera, resized
 from sanerf.progress import OnPart, Progress
 from sanerf.prompts.check import check_prompts
@@ -33,6 +39,8 @@ from sanerf.segmenter.refine import decode_chosen
 from sanerf.shapes import Bool, UInt8
 
 MASKS_PREFIX = "masks:"
+INSTANT_RAYS = 300_000
+"""About so many rays vote, a quarter of those that an object field is trained on: all of them vote no better."""
 
 
 def run_cameras(run: Run) -> list[Camera]:
@@ -90,45 +98,78 @@ def lift_prompts(
     return lift_objects(prompts.objects, decoder.run.scene, cameras, renderer, mask_of_box)
 
 
+@dataclass(frozen=True)
+class _Request:
+    """What is asked of one call."""
+
+    prompts: PromptSet
+    segmenter: str
+    seed: int
+    refine: int
+    instant: bool
+
+    @property
+    def names(self) -> list[str]:
+        return [entry.name for entry in self.prompts.objects]
+
+
 def segment_run(
     run: Run, renderer: Renderer, prompts: PromptSet, segmenter: str, *, seed: int, progress: Progress, refine: int = 0
 ) -> tuple[Segmentation, dict[str, float]]:
     """Segment all objects of a prompt set jointly and store the result in the run folder.
 
     The first masks, those of the prompts, each go back to the decoder up to `refine` times. Gives the segmentation and
-    the seconds of its stages "encode", "decode" and "aggregate". Raises UserError for prompts that cannot be used, for
-    objects of which no view has a mask, where masks from files should be refined, and where another process works on
-    the run.
+    the seconds of its stages "encode", "decode", "sample" and "aggregate". Raises UserError for prompts that cannot be
+    used, for objects of which no view has a mask, where masks from files should be refined, and where another process
+    works on the run.
     """
-    if refine and segmenter.startswith(MASKS_PREFIX):
-        raise UserError(f"--refine gives masks back to a decoder; {segmenter} has none")
-    check_prompts(prompts, run.scene)
+    return _segment_alone(run, renderer, _Request(prompts, segmenter, seed, refine, instant=False), progress)
+
+
+def segment_instantly(
+    run: Run, renderer: Renderer, prompts: PromptSet, segmenter: str, *, seed: int, progress: Progress, refine: int = 0
+) -> tuple[Segmentation, dict[str, float]]:
+    """`segment_run` with the first masks put to the vote (`aggregate.vote`) in place of training; nothing is revised.
+
+    The last stage is "vote".
+    """
+    return _segment_alone(run, renderer, _Request(prompts, segmenter, seed, refine, instant=True), progress)
+
+
+def _segment_alone(
+    run: Run, renderer: Renderer, request: _Request, progress: Progress
+) -> tuple[Segmentation, dict[str, float]]:
+    """With the run locked, once what can be told from the request alone is in order."""
+    if request.refine and request.segmenter.startswith(MASKS_PREFIX):
+        raise UserError(f"--refine gives masks back to a decoder; {request.segmenter} has none")
+    check_prompts(request.prompts, run.scene)
     with run_lock(run.path):
-        return _segment(
-            run, renderer, prompts=prompts, segmenter=segmenter, seed=seed, progress=progress, refine=refine
-        )
+        return _segment(run, renderer, request, progress)
 
 
 def _segment(
-    run: Run, renderer: Renderer, *, prompts: PromptSet, segmenter: str, seed: int, progress: Progress, refine: int
+    run: Run, renderer: Renderer, request: _Request, progress: Progress
 ) -> tuple[Segmentation, dict[str, float]]:
-    names = [entry.name for entry in prompts.objects]
-    stages = _Stages(progress)
-    if segmenter.startswith(MASKS_PREFIX):
-        folder = Path(segmenter.removeprefix(MASKS_PREFIX))
+    names = request.names
+    stages = _Stages(progress, last="vote" if request.instant else "aggregate")
+    if request.segmenter.startswith(MASKS_PREFIX):
+        folder = Path(request.segmenter.removeprefix(MASKS_PREFIX))
         decoder, masks = None, masks_from_files(folder, names, run.scene, training_cameras(run))
     else:
-        decoder = open_decoder(run, segmenter, renderer.density_grid.device)
-        masks = _decode_prompts(decoder, prompts, renderer, stages, refine)
+        decoder = open_decoder(run, request.segmenter, renderer.density_grid.device)
+        masks = _decode_prompts(decoder, request.prompts, renderer, stages, request.refine)
     _check_masks(masks, names)
     stages.end("decode")
-    field, masks = _aggregate(run, renderer, names=names, masks=masks, decoder=decoder, seed=seed, stages=stages)
+    if request.instant:
+        field = _vote(run, renderer, request, masks=masks, stages=stages)
+    else:
+        field, masks = _aggregate(run, renderer, request, masks=masks, decoder=decoder, stages=stages)
     record: dict[str, Any] = {
-        "segmenter": segmenter,
-        "seed": seed,
-        "refine": refine,
+        "segmenter": request.segmenter,
+        "seed": request.seed,
+        "refine": request.refine,
         "seconds": stages.seconds,
-        "prompts": prompts_to_json(prompts),
+        "prompts": prompts_to_json(request.prompts),
     }
     return save_segmentation(run, names, field, record, _stored_masks(run, masks)), stages.seconds
 
@@ -136,8 +177,8 @@ def _segment(
 class _Stages:
     """The seconds of each stage so far, and who is told how far an activity has come."""
 
-    def __init__(self, progress: Progress):
-        self.seconds = {"encode": 0.0, "decode": 0.0, "aggregate": 0.0}
+    def __init__(self, progress: Progress, last: str):
+        self.seconds = {"encode": 0.0, "decode": 0.0, "sample": 0.0, last: 0.0}
         self._progress, self._last = progress, time.monotonic()
 
     def end(self, stage: str) -> None:
@@ -175,32 +216,53 @@ def _decode_prompts(
     )
 
 
-def _aggregate(
-    run: Run,
-    renderer: Renderer,
-    *,
-    names: list[str],
-    masks: ViewMasks,
-    decoder: Decoder | None,
-    seed: int,
-    stages: _Stages,
-) -> tuple[ObjectField, ViewMasks]:
-    """The object field of some masks, revised by the decoder if there is one, and the masks it was fitted to last."""
-    config, cameras = run.config.aggregate, training_cameras(run)
-    generator = torch.Generator().manual_seed(seed)
-    # As densely sampled as in training: a bank twice as dense costs twice the time, and exact masks taught the object
-    # field as much without (0.965 mean IoU on the bundled scene).
+def sample_cache(path: Path, field: Field) -> SampleCache | None:
+    """The kept samples of a field; None where it is somebody's Python code: nobody knows what that depends on."""
+    if type(field) is RadianceField:
+        return SampleCache(path, repr(field.grid.levels))
+    if type(field) is HashField:
+        return SampleCache(path, repr(field.settings))
+    return None
+
+
+def _sparse(run: Run, renderer: Renderer) -> Renderer:
+    """A renderer that samples as densely as training does: a bank twice as dense costs twice the time, and exact masks
+    taught the object field as much without (0.965 mean IoU on the bundled scene)."""
     sampling = run.config.sampling
-    plan = replace(renderer.plan, samples=sampling.samples, refined=sampling.refined)
-    sparse = replace(renderer, plan=plan)
-    rays = build_ray_bank(
-        cameras,
-        sparse,
-        total_rays=config.total_rays,
+    return replace(renderer, plan=replace(renderer.plan, samples=sampling.samples, refined=sampling.refined))
+
+
+def _sample(run: Run, renderer: Renderer, request: _Request, generator: torch.Generator, stages: _Stages) -> RayBank:
+    """The rays of all training views with their samples, from the run folder's cache where they are there."""
+    config = run.config.aggregate
+    bank = build_ray_bank(
+        training_cameras(run),
+        _sparse(run, renderer),
+        total_rays=min(config.total_rays, INSTANT_RAYS) if request.instant else config.total_rays,
         weight_threshold=config.weight_threshold,
         generator=generator,
+        cache=sample_cache(run.coarse_samples if request.instant else run.samples, renderer.field),
         on_progress=stages.listener("sample"),
     )
+    stages.end("sample")
+    return bank
+
+
+def _vote(run: Run, renderer: Renderer, request: _Request, *, masks: ViewMasks, stages: _Stages) -> VotedField:
+    """What the masks' pixels say of space."""
+    bank = _sample(run, renderer, request, torch.Generator().manual_seed(request.seed), stages)
+    field = vote_twice(bank, masks, request.names)
+    stages.end("vote")
+    return field
+
+
+def _aggregate(
+    run: Run, renderer: Renderer, request: _Request, *, masks: ViewMasks, decoder: Decoder | None, stages: _Stages
+) -> tuple[ObjectField, ViewMasks]:
+    """The object field of some masks, revised by the decoder if there is one, and the masks it was fitted to last."""
+    config, names, cameras = run.config.aggregate, request.names, training_cameras(run)
+    generator = torch.Generator().manual_seed(request.seed)
+    rays, sparse = _sample(run, renderer, request, generator, stages), _sparse(run, renderer)
     field = ObjectField(run.config.object, 1 + len(names), renderer.kernels, generator).to(renderer.density_grid.device)
 
     def fit(masked: RayBank, of_views: ViewMasks, revision: int) -> None:

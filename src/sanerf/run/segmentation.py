@@ -1,7 +1,7 @@
 """What one call of `segment` leaves in a run folder, and the masks it renders in any view.
 
     segmentations/NNN/segmentation.json     format version, object names, segmenter, seed, seconds, prompts
-    segmentations/NNN/object.safetensors    the object field
+    segmentations/NNN/object.safetensors    the object field, as segmentation.json says trained or voted
     segmentations/NNN/decoded/NAME/STEM.png the decoder's own mask in each view it was asked in
 
 A name answers to the newest segmentation that has it; one whose names are all taken over is deleted.
@@ -21,6 +21,7 @@ from torch import Tensor
 from sanerf.aggregate.losses import mask_logits
 from sanerf.errors import UserError, on_one_line
 from sanerf.fields.object import ObjectField
+from sanerf.fields.voted import VotedField
 from sanerf.files import atomic_folder, read_tensors, write_json, write_png, write_tensors
 from sanerf.geometry.cameras import Camera
 from sanerf.kernels.backend import Kernels
@@ -28,7 +29,9 @@ from sanerf.render.images import RenderedImage, Renderer, render_image
 from sanerf.run.folder import Run
 from sanerf.shapes import Bool, Float
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
+_READABLE_VERSIONS = (2, 3)
+"""Format 2 knew no voted fields."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class Segmentation:
 
     path: Path
     names: tuple[str, ...]
-    field: ObjectField
+    field: ObjectField | VotedField
     record: dict[str, Any]
 
 
@@ -59,7 +62,11 @@ class RenderedObjects:
 
 
 def save_segmentation(
-    run: Run, names: Sequence[str], field: ObjectField, record: dict[str, Any], decoded: dict[str, dict[str, Tensor]]
+    run: Run,
+    names: Sequence[str],
+    field: ObjectField | VotedField,
+    record: dict[str, Any],
+    decoded: dict[str, dict[str, Tensor]],
 ) -> Segmentation:
     """Write a new segmentation; `decoded` has bool masks by object name and view stem."""
     numbers = [int(path.name) for path in _folders(run)]
@@ -69,7 +76,8 @@ def save_segmentation(
         for name, masks in decoded.items():
             for stem, mask in masks.items():
                 write_png(folder / "decoded" / name / f"{stem}.png", mask.cpu().numpy())
-        document = {"format_version": FORMAT_VERSION, "names": list(names), **record}
+        kind = "voted" if isinstance(field, VotedField) else "trained"
+        document = {"format_version": FORMAT_VERSION, "field": kind, "names": list(names), **record}
         write_json(folder / "segmentation.json", document)
     for older in _folders(run):
         if older != path and _is_taken_over(older, names):
@@ -83,16 +91,29 @@ def load_segmentations(run: Run, kernels: Kernels, device: torch.device) -> list
     for path in _folders(run):
         record = _read_record(path)
         names = tuple(record["names"])
-        field = ObjectField(run.config.object, 1 + len(names), kernels, torch.Generator()).to(device)
         advice = "delete the folder and segment again"
         tensors, _ = read_tensors(path / "object.safetensors", advice)
         try:
-            field.load_state_dict(tensors)
-        except RuntimeError as error:
+            field = _stored_field(record.get("field", "trained"), tensors, names, run, kernels)
+        except (RuntimeError, KeyError, ValueError, TypeError) as error:
             raise UserError(f"{path} is damaged ({on_one_line(error)}); {advice}") from error
-        field.requires_grad_(False)
-        out.append(Segmentation(path, names, field, record))
+        out.append(Segmentation(path, names, field.to(device).requires_grad_(False), record))
     return out
+
+
+def _stored_field(
+    kind: str, tensors: dict[str, Tensor], names: Sequence[str], run: Run, kernels: Kernels
+) -> ObjectField | VotedField:
+    if kind == "voted":
+        voted = VotedField.from_tensors(tensors)
+        if len(voted.low) != len(names):
+            raise ValueError(f"its field has {len(voted.low)} objects, its record names {len(names)}")
+        return voted
+    if kind != "trained":
+        raise ValueError(f"no field is {kind!r}")
+    trained = ObjectField(run.config.object, 1 + len(names), kernels, torch.Generator())
+    trained.load_state_dict(tensors)
+    return trained
 
 
 def _folders(run: Run) -> list[Path]:
@@ -115,8 +136,8 @@ def _read_record(path: Path) -> dict[str, Any]:
         version, _ = record["format_version"], record["names"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} is damaged ({error!r}); delete the folder and segment again") from error
-    if version != FORMAT_VERSION:
-        raise UserError(f"{path} is of segmentation format {version}, this sanerf reads {FORMAT_VERSION}")
+    if version not in _READABLE_VERSIONS:
+        raise UserError(f"{path} is of segmentation format {version}, this sanerf reads formats up to {FORMAT_VERSION}")
     return record
 
 

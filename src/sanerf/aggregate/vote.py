@@ -1,0 +1,143 @@
+"""The instant answer: the ray bank's samples vote, in closed form, for what their pixels are. No training.
+
+Each sample lies on some surface and votes, with its compositing weight, for the object of its pixel or against it;
+where a view has no mask of an object, its pixels say nothing about that object. About each object's own votes a box is
+divided into cells, and a cell's share is what was voted for the object there over all that was voted. A cell with few
+votes leans on the larger cell around it; where nobody voted there is background.
+
+There are two ballots. In the first a mask counts as its decoder believes in it. What comes of that is rendered in every
+view, and in the second a mask counts less the less it agrees: one that shows something else, not at all.
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from sanerf.aggregate.ray_bank import RayBank, with_masks
+from sanerf.aggregate.revise import LEAST_AGREEMENT, RenderedIdentities, render_identities
+from sanerf.aggregate.view_masks import ViewMasks
+from sanerf.fields.voted import VotedField, VotedVolume
+from sanerf.geometry.boxes import inside_box, trimmed_box
+from sanerf.geometry.contraction import contract
+from sanerf.segmenter.regions import mask_iou
+from sanerf.shapes import Bool, Float
+
+CELLS = 128
+"""Cells along the longest side of an object's box."""
+LEAN = 1.0
+"""The weight of votes in a cell that counts as much as what the larger cell around it says."""
+_LEAST_BELIEF = 0.05
+"""A mask's predicted IoU counts as at least this."""
+_AGREEMENT_POWER = 4
+_DOUBLINGS = 3
+"""Times that two cells along each axis are taken together."""
+_SOLID = 0.1
+"""Samples of less compositing weight are fog, or what is seen through an edge; boxes are about the others."""
+_MARGIN = 0.1
+"""A box is grown by this share of its longest side."""
+
+Trust = dict[int, dict[str, float]]
+"""How much the votes of a mask's pixels count, by view index and object name."""
+
+
+def vote_twice(bank: RayBank, masks: ViewMasks, names: Sequence[str]) -> VotedField:
+    """The field of a bank's rays under masks, on the bank's device."""
+    masked = with_masks(bank, masks, names)
+    believed = {
+        view: {name: min(max(mask.predicted_iou, _LEAST_BELIEF), 1.0) for name, mask in of_view.items()}
+        for view, of_view in masks.items()
+    }
+    first = vote(masked, believed, names)
+    return vote(masked, agreeing(believed, masks, names=names, rendered=render_identities(first, masked)), names)
+
+
+def agreeing(
+    believed: Trust, masks: ViewMasks, *, names: Sequence[str], rendered: dict[int, RenderedIdentities]
+) -> Trust:
+    """Trust multiplied by the fourth power of the masks' IoU with what was rendered, and zero below `LEAST_AGREEMENT`;
+    left as it is for an object of which no mask would remain."""
+    out: Trust = {view: dict(of_view) for view, of_view in believed.items()}
+    for index, name in enumerate(names, start=1):
+        iou = {}
+        for view in (view for view, of_view in masks.items() if name in of_view):
+            of_view = rendered[view]
+            drawn = of_view.lattice.pick(masks[view][name].probability) > 0.5
+            found = of_view.probability.argmax(dim=-1) == index
+            # Where neither sees the object they agree.
+            iou[view] = float(mask_iou(drawn[None], found)[0]) if bool((drawn | found).any()) else 1.0
+        if max(iou.values(), default=0.0) >= LEAST_AGREEMENT:
+            for view, value in iou.items():
+                out[view][name] *= value**_AGREEMENT_POWER if value >= LEAST_AGREEMENT else 0.0
+    return out
+
+
+def vote(bank: RayBank, trust: Trust, names: Sequence[str]) -> VotedField:
+    """One ballot of a bank with masks of the objects `names`, on the bank's device.
+
+    An object that no pixel with a solid sample is sure to be has no votes, and is nowhere.
+    """
+    p_contracted = contract(bank.p_world)
+    ray_index = torch.repeat_interleave(bank.first_sample.diff())
+    sure = bank.possible.sum(dim=1) == 1
+    volumes = []
+    for index, name in enumerate(names, start=1):
+        say = _say_of_rays(bank, trust, name)
+        is_object = bank.possible[:, index] & sure & (say > 0)
+        speaks = (is_object | ~bank.possible[:, index]) & (say > 0)
+        of_object = is_object[ray_index]
+        own = p_contracted[of_object & (bank.weights > _SOLID)]
+        if not len(own):
+            volumes.append(VotedVolume.nowhere(bank.weights.device))
+            continue
+        low, high = trimmed_box(own, _MARGIN)
+        voters = inside_box(p_contracted, low, high).nonzero()[:, 0]
+        voters = voters[speaks[ray_index[voters]]]
+        votes = bank.weights[voters] * say[ray_index[voters]]
+        volumes.append(_counted(p_contracted[voters], votes, of_object[voters], low=low, high=high))
+    return VotedField(volumes)
+
+
+def _say_of_rays(bank: RayBank, trust: Trust, name: str) -> Float[Tensor, "rays"]:
+    """The trust in each ray's mask of an object; one where its view has none, which may know what else is there."""
+    out = torch.ones(len(bank))
+    for view, of_view in trust.items():
+        out[bank.lattices[view].rays] = of_view.get(name, 1.0)
+    return out.clamp(min=0).to(bank.weights.device)
+
+
+def _counted(
+    p_contracted: Float[Tensor, "samples 3"],
+    votes: Float[Tensor, "samples"],
+    of_object: Bool[Tensor, "samples"],
+    *,
+    low: Float[Tensor, "3"],
+    high: Float[Tensor, "3"],
+) -> VotedVolume:
+    """One object's volume from all votes in its box."""
+    cell = ((high - low).max() / CELLS).clamp(min=1e-9)
+    whole = 2**_DOUBLINGS
+    sides = (torch.ceil((high - low) / (cell * whole) - 1e-3) * whole).clamp(min=whole).long()
+    nx, ny, nz = sides.tolist()
+    x, y, z = torch.minimum(((p_contracted - low) / cell).long(), sides - 1).unbind(dim=1)
+    place = (x * ny + y) * nz + z
+    all_votes = torch.bincount(place, votes, nx * ny * nz).reshape(nx, ny, nz).float()
+    own_votes = torch.bincount(place, votes * of_object, nx * ny * nz).reshape(nx, ny, nz).float()
+    return VotedVolume.of_shares(low, low + sides * cell, shares(own_votes, all_votes, doublings=_DOUBLINGS))
+
+
+def shares(
+    own_votes: Float[Tensor, "nx ny nz"], all_votes: Float[Tensor, "nx ny nz"], *, doublings: int
+) -> Float[Tensor, "nx ny nz"]:
+    """Each cell's share of votes, (own + LEAN s) / (all + LEAN), with s the share of the larger cells around it.
+
+    That is interpolated between their centres, and found likewise `doublings` times; the largest cells stand for
+    themselves, with a share of zero where they have no votes.
+    """
+    if doublings == 0:
+        return torch.where(all_votes > 0, own_votes / all_votes.clamp(min=1e-12), 0.0)
+    own_larger, all_larger = (8 * F.avg_pool3d(votes[None], 2)[0] for votes in (own_votes, all_votes))
+    larger = shares(own_larger, all_larger, doublings=doublings - 1)
+    around = F.interpolate(larger[None, None], scale_factor=2.0, mode="trilinear", align_corners=False)[0, 0]
+    return (own_votes + LEAN * around) / (all_votes + LEAN)
