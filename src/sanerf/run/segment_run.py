@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from sanerf.aggregate.agreement import Review, fit_and_review
 from sanerf.aggregate.extent import limit_to_extent
 from sanerf.aggregate.ray_bank import RayBank, build_ray_bank
 from sanerf.aggregate.revise import RenderedIdentities, fit_and_revise, revise_masks
@@ -112,7 +113,7 @@ def _segment(
     run: Run, renderer: Renderer, *, prompts: PromptSet, segmenter: str, seed: int, progress: Progress, refine: int
 ) -> tuple[Segmentation, dict[str, float]]:
     names = [entry.name for entry in prompts.objects]
-    stages = _Stages(progress)
+    stages = Stages(progress)
     if segmenter.startswith(MASKS_PREFIX):
         folder = Path(segmenter.removeprefix(MASKS_PREFIX))
         decoder, masks = None, masks_from_files(folder, names, run.scene, training_cameras(run))
@@ -121,7 +122,7 @@ def _segment(
         masks = _decode_prompts(decoder, prompts, renderer, stages, refine)
     _check_masks(masks, names)
     stages.end("decode")
-    field, masks = _aggregate(run, renderer, names=names, masks=masks, decoder=decoder, seed=seed, stages=stages)
+    field, masks = aggregate_masks(run, renderer, names=names, masks=masks, decoder=decoder, seed=seed, stages=stages)
     record: dict[str, Any] = {
         "segmenter": segmenter,
         "seed": seed,
@@ -132,7 +133,7 @@ def _segment(
     return save_segmentation(run, names, field, record, _stored_masks(run, masks)), stages.seconds
 
 
-class _Stages:
+class Stages:
     """The seconds of each stage so far, and who is told how far an activity has come."""
 
     def __init__(self, progress: Progress):
@@ -150,9 +151,7 @@ class _Stages:
         return lambda done, total: self._progress(activity, done, total)
 
 
-def _decode_prompts(
-    decoder: Decoder, prompts: PromptSet, renderer: Renderer, stages: _Stages, refine: int
-) -> ViewMasks:
+def _decode_prompts(decoder: Decoder, prompts: PromptSet, renderer: Renderer, stages: Stages, refine: int) -> ViewMasks:
     """The masks of all objects in the training views where their prompts are seen."""
     # Encoding takes minutes: a click on empty space must be refused before.
     lifted = lift_prompts(prompts, decoder, cameras=run_cameras(decoder.run), renderer=renderer, refine=refine)
@@ -174,7 +173,7 @@ def _decode_prompts(
     )
 
 
-def _aggregate(
+def aggregate_masks(
     run: Run,
     renderer: Renderer,
     *,
@@ -182,7 +181,7 @@ def _aggregate(
     masks: ViewMasks,
     decoder: Decoder | None,
     seed: int,
-    stages: _Stages,
+    stages: Stages,
 ) -> tuple[ObjectField, ViewMasks]:
     """The object field of some masks, revised by the decoder if there is one, and the masks it was fitted to last."""
     config, cameras = run.config.aggregate, training_cameras(run)
@@ -223,9 +222,13 @@ def _aggregate(
         stages.end("decode")
         return revised
 
-    # Masks from files are final: there is no decoder to ask again.
-    revisions = config.revisions if decoder is not None else 0
-    masks = fit_and_revise(field, rays, masks=masks, names=names, revisions=revisions, fit=fit, revise=revise)
+    if decoder is not None:
+        masks = fit_and_revise(
+            field, rays, masks=masks, names=names, revisions=config.revisions, fit=fit, revise=revise
+        )
+    else:
+        review = Review(config.least_agreement, config.least_probability)
+        masks = fit_and_review(field, rays, masks=masks, names=names, reviews=config.reviews, review=review, fit=fit)
     limit_to_extent(field, rays)
     stages.end("aggregate")
     return field.requires_grad_(False), masks
