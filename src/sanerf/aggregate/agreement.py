@@ -1,15 +1,12 @@
 """Masks that contradict the others, where there is no decoder to ask again: empty, of another object, cut off.
 
-A field fitted to all masks follows what most of them say. Held against what it renders, those few show: they are left
-out, and so are single pixels that the field is sure to be something else (islands and holes of masks that are good
-otherwise). It is then fitted on. Masks that agree with one another lose nothing.
+A field fitted to all masks follows what most of them say. Held against what it renders, the few that say otherwise
+show; they are left out, and the field is fitted on. They cost more than their share: where views disagree the field is
+unsure of an object and still sure of the background, so that the background wins the object's edges.
 """
 
 import statistics
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-
-import torch
 
 from sanerf.aggregate.ray_bank import RayBank, with_masks
 from sanerf.aggregate.revise import LEAST_AREA, RenderedIdentities, render_identities
@@ -20,16 +17,6 @@ Agreement = dict[int, dict[str, float]]
 """IoU of a mask with the field's own rendering at the view's lattice, by view index, then by object name."""
 
 
-@dataclass(frozen=True)
-class Review:
-    """What is left out when masks are held against the field."""
-
-    least_agreement: float
-    """a mask, where it agrees less than this share of what is usual for its object; 0 keeps all"""
-    least_probability: float
-    """a pixel, where the field gives less probability to all that it may be; 0 keeps all"""
-
-
 def fit_and_review(
     field: ObjectField,
     bank: RayBank,
@@ -37,23 +24,28 @@ def fit_and_review(
     masks: ViewMasks,
     names: Sequence[str],
     reviews: int,
-    review: Review,
+    least_agreement: float,
     fit: Callable[[RayBank, int], None],
 ) -> ViewMasks:
-    """Fit the field to the masks, hold all of them against it and fit it on without what contradicts it, `reviews`
-    times.
+    """Fit the field to the masks, hold all of them against it and fit it on without those that contradict it, up to
+    `reviews` times: once none is newly left out or taken back, it ends.
 
-    `fit(bank, review)` trains `field` on a bank with masks, at first as review 0. Gives the masks that the last fit
-    had.
+    `fit(bank, review)` trains `field` on a bank with masks, at first as review 0. Gives the masks of the last fit.
     """
     kept = masks
     fit(with_masks(bank, masks, names), 0)
     for number in range(1, reviews + 1):
-        rendered = render_identities(field, bank)
-        # Each time of all masks: a field that has learnt more may take one back.
-        kept = agreeing_masks(masks, mask_agreement(rendered, masks, names), review.least_agreement)
-        fit(without_doubted(with_masks(bank, kept, names), rendered, review.least_probability), number)
+        agreement = mask_agreement(render_identities(field, bank), masks, names)
+        agreeing = agreeing_masks(masks, agreement, least_agreement)
+        if _entries(agreeing) == _entries(kept):
+            break
+        kept = agreeing
+        fit(with_masks(bank, kept, names), number)
     return kept
+
+
+def _entries(masks: ViewMasks) -> set[tuple[int, str]]:
+    return {(view, name) for view, of_view in masks.items() for name in of_view}
 
 
 def mask_agreement(rendered: dict[int, RenderedIdentities], masks: ViewMasks, names: Sequence[str]) -> Agreement:
@@ -85,10 +77,3 @@ def agreeing_masks(masks: ViewMasks, agreement: Agreement, least: float) -> View
             if agreement[view][name] >= least * usual[name]:
                 out.setdefault(view, {})[name] = mask
     return out
-
-
-def without_doubted(bank: RayBank, rendered: dict[int, RenderedIdentities], least: float) -> RayBank:
-    """The bank with pixels open to anything where the field gives what they may be less probability than `least`."""
-    flat = torch.cat([of_view.probability.flatten(0, 1) for of_view in rendered.values()]).to(bank.possible.device)
-    doubted = (flat * bank.possible).sum(dim=1) < least
-    return replace(bank, possible=bank.possible | doubted[:, None])

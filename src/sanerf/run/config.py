@@ -80,11 +80,10 @@ class AggregateConfig:
     revisions: int = 2
     """times that the field's own rendering prompts the decoder again"""
     reviews: int = 1
-    """times that masks without a decoder, from files, are held against the field, and it is fitted on to the rest"""
+    """times that masks without a decoder, from files, are held against the field, and it is fitted on without those
+    that contradict it"""
     least_agreement: float = 0.5
-    """then a mask is left out whose IoU with the field is below this share of its object's median; 0 keeps all"""
-    least_probability: float = 0.1
-    """and a pixel where the field gives what the masks say less probability; 0 keeps all"""
+    """a mask contradicts the field where its IoU with it is below this share of the median over its object's views"""
     rays: int = 8192
     """rays a step"""
     learning_rate: float = 1e-2

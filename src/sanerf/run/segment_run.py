@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from sanerf.aggregate.agreement import Review, fit_and_review
+from sanerf.aggregate.agreement import fit_and_review
 from sanerf.aggregate.extent import limit_to_extent
 from sanerf.aggregate.ray_bank import RayBank, build_ray_bank
 from sanerf.aggregate.revise import RenderedIdentities, fit_and_revise, revise_masks
@@ -227,8 +227,15 @@ def aggregate_masks(
             field, rays, masks=masks, names=names, revisions=config.revisions, fit=fit, revise=revise
         )
     else:
-        review = Review(config.least_agreement, config.least_probability)
-        masks = fit_and_review(field, rays, masks=masks, names=names, reviews=config.reviews, review=review, fit=fit)
+        masks = fit_and_review(
+            field,
+            rays,
+            masks=masks,
+            names=names,
+            reviews=config.reviews,
+            least_agreement=config.least_agreement,
+            fit=fit,
+        )
     limit_to_extent(field, rays)
     stages.end("aggregate")
     return field.requires_grad_(False), masks
