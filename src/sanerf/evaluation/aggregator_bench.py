@@ -114,8 +114,10 @@ def aggregator_version() -> str:
 
 def _from_json(content: dict[str, Any] | None) -> JobResult | None:
     """What `asdict` made of a result; None where its fields are not those of today's."""
+    if content is None:
+        return None
     try:
-        return content and JobResult(**{**content, "worst": [WorstView(**worst) for worst in content["worst"]]})
+        return JobResult(**{**content, "worst": [WorstView(**worst) for worst in content["worst"]]})
     except (KeyError, TypeError):
         return None
 
