@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import sanerf.aggregate
+import sanerf.fields.object
 from sanerf.aggregate.view_masks import masks_from_files
 from sanerf.evaluation.aggregator_arms import Arm
 from sanerf.evaluation.aggregator_cases import Case, GivenMasks, Noise, job_key, truth_of, write_given_masks
@@ -105,9 +106,10 @@ def bench_aggregator(
 
 
 def aggregator_version() -> str:
-    """A digest of the aggregator's own sources: what another version of it came to is not taken over."""
+    """A digest of the sources of the aggregator and the object field: figures of others are not taken over."""
     out = hashlib.sha256()
-    for path in sorted(Path(p) for folder in sanerf.aggregate.__path__ for p in Path(folder).glob("*.py")):
+    modules = [path for folder in sanerf.aggregate.__path__ for path in Path(folder).glob("*.py")]
+    for path in (*sorted(modules), Path(sanerf.fields.object.__file__)):
         out.update(path.read_bytes())
     return out.hexdigest()
 
