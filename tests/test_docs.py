@@ -51,7 +51,7 @@ def test_the_command_line_page_has_every_option_of_every_command_and_no_other():
     usage = dict(re.findall(r"^sanerf ([\w-]+)(.*)$", text, re.MULTILINE))
     assert usage.keys() == COMMANDS.keys()
     common = {field.name for field in dataclasses.fields(CommonOptions)}
-    positional = {"scene", "run_folder", "source", "action", "weight", "file", "suite"}
+    positional = {"scene", "run_folder", "source", "action", "weight", "file", "suite", "runs"}
     for name, command in COMMANDS.items():
         options = {field.name for field in dataclasses.fields(command)} - common - positional
         assert set(re.findall(r"--(\w+)", usage[name])) == options, name

@@ -1,4 +1,4 @@
-"""`sanerf bench segmenter --data DIR`."""
+"""`sanerf bench segmenter --data DIR` and `sanerf bench aggregator RUN... --out DIR`."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,18 +12,23 @@ from sanerf.errors import UserError
 if TYPE_CHECKING:
     from sanerf.evaluation.box_baselines import BoxMethod
 
-SUITES = ("segmenter",)
+SUITES = ("segmenter", "aggregator")
 BASELINES = ("grabcut", "u2net")
 
 
 @dataclass(frozen=True)
 class Bench(CommonOptions):
-    """Score a 2D segmenter on pictures with true masks by simulated clicks and boxes, the standard protocol."""
+    """Score a 2D segmenter on pictures with true masks, or the mask aggregator, part by part, on trained runs."""
 
     suite: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="SUITE")] = field(kw_only=True)
-    """what to measure; there is segmenter so far"""
-    data: Path = field(kw_only=True)
-    """folder with images/ and masks/: masks/STEM.png, or masks/OBJECT/STEM.png"""
+    """what to measure: segmenter (simulated clicks and boxes, the standard protocol) or aggregator (exact masks, or the
+    same spoilt by noise, lifted from training views and scored in held-out ones)"""
+    runs: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="RUN")] = field(
+        default=(), kw_only=True
+    )
+    """trained run folders, for aggregator; they are not written to"""
+    data: Annotated[Path | None, optional("DIR")] = None
+    """for segmenter: folder with images/ and masks/: masks/STEM.png, or masks/OBJECT/STEM.png"""
     segmenter: str = "mini"
     """mini; sam:PATH, sam-hq:PATH or sam2:PATH, with a checkpoint file, a folder, a hub name or a name of `sanerf
     weights`"""
@@ -32,8 +37,18 @@ class Bench(CommonOptions):
     u2net: Annotated[Path | None, optional("FILE.onnx")] = None
     """the weights of U²-Net, for --baselines u2net"""
     out: Annotated[Path | None, optional("DIR")] = None
-    """where to write report.html, bench.json and what is needed to go on after an interruption; by default nothing is
-    written"""
+    """where to write report.html, the figures and what is needed to go on after an interruption; by default segmenter
+    writes nothing, aggregator needs it"""
+    masks: Annotated[Path | None, optional("DIR")] = None
+    """for aggregator: folder of exact masks, DIR/NAME/STEM.png; by default masks/ in the run's scene"""
+    objects: Annotated[str, tyro.conf.arg(metavar="NAME,NAME", help_behavior_hint="(optional)")] = ""
+    """for aggregator: the objects to lift together; by default all that have masks"""
+    arms: Annotated[str, tyro.conf.arg(metavar="NAME,NAME")] = "usual"
+    """for aggregator: the settings to compare (docs/bench.md lists them), all of them, or usual"""
+    seeds: Annotated[str, tyro.conf.arg(metavar="N,N")] = "0,1,2"
+    """for aggregator: seeds of the noise and of the aggregator"""
+    noise: Literal["none", "noisy", "both"] = "both"
+    """for aggregator: lift exact masks, noisy ones, or both"""
     engine: Literal["local"] = "local"
     """where it runs, for scripts that say so; there is local alone so far"""
 
@@ -43,13 +58,55 @@ class Bench(CommonOptions):
         return self.out is not None
 
     def run(self) -> None:
+        if self.suite not in SUITES:
+            raise UserError(f"there is no suite {self.suite!r} to bench; there is {', '.join(SUITES)}")
+        if self.suite == "aggregator":
+            self._run_aggregator()
+        else:
+            self._run_segmenter()
+
+    def _run_aggregator(self) -> None:
+        from sanerf.cli.opened import open_trained
+        from sanerf.evaluation.aggregator_arms import ARMS, USUAL, chosen_arms
+        from sanerf.evaluation.aggregator_cases import Case, Noise, find_truth
+        from sanerf.evaluation.aggregator_suite import REPORT, run_aggregator_suite
+
+        if self.out is None or not self.runs:
+            raise UserError("bench aggregator needs trained runs and --out: sanerf bench aggregator RUN --out DIR")
+        asked = {"usual": list(USUAL), "all": list(ARMS)}.get(self.arms) or _listed(self.arms)
+        noises: list[Noise] = ["none", "noisy"] if self.noise == "both" else [self.noise]
+        arms, seeds = chosen_arms(asked), self._seeds()
+        with progress_bars() as progress:
+            cases = []
+            for path in dict.fromkeys(self.runs):
+                opened = open_trained(path, self, with_objects=False)
+                truth = find_truth(opened.run, self.masks, _listed(self.objects))
+                cases.append(Case(str(path), opened.run, opened.renderer, truth))
+            figures, lines = run_aggregator_suite(
+                cases, arms=arms, noises=noises, seeds=seeds, out=self.out, progress=progress
+            )
+        say(f"report: {self.out / REPORT}")
+        print_result(self, {**figures, "peak_memory_gb": round(peak_memory_gb(), 2)}, lines)
+
+    def _seeds(self) -> list[int]:
+        listed = _listed(self.seeds)
+        if not listed or not all(text.isascii() and text.isdecimal() for text in listed):
+            raise UserError(f"--seeds should be whole numbers with commas between them, as 0,1,2, not {self.seeds!r}")
+        seeds = [int(text) for text in dict.fromkeys(listed)]
+        if max(seeds) >= 2**63:
+            raise UserError(f"--seeds should be from 0 to 2^63 - 1, not {max(seeds)}")
+        return seeds
+
+    def _run_segmenter(self) -> None:
         from sanerf.data.masked_pictures import find_masked_pictures
         from sanerf.evaluation.segmenter_report import scores_lines
         from sanerf.evaluation.segmenter_suite import REPORT, run_segmenter_suite
         from sanerf.segmenter.load import load_segmenter
 
-        if self.suite not in SUITES:
-            raise UserError(f"there is no suite {self.suite!r} to bench; there is {', '.join(SUITES)}")
+        if self.data is None:
+            raise UserError("bench segmenter needs --data, a folder with images/ and masks/")
+        if self.runs:
+            raise UserError(f"bench segmenter takes no runs, as {self.runs[0]}; it scores the pictures of --data")
         found = find_masked_pictures(self.data)
         for count, what in (
             (found.without_mask, "pictures without a mask"),
@@ -77,7 +134,7 @@ class Bench(CommonOptions):
     def _methods(self) -> "list[BoxMethod]":
         from sanerf.evaluation.box_baselines import GrabCut, U2Net
 
-        names = [name.strip() for name in self.baselines.split(",") if name.strip()]
+        names = _listed(self.baselines)
         unknown = [name for name in names if name not in BASELINES]
         if unknown:
             raise UserError(f"--baselines knows {', '.join(BASELINES)}, not {unknown[0]!r}")
@@ -91,3 +148,8 @@ class Bench(CommonOptions):
                 assert self.u2net is not None
                 out.append(U2Net(self.u2net))
         return out
+
+
+def _listed(text: str) -> list[str]:
+    """The parts of a list with commas."""
+    return [part.strip() for part in text.split(",") if part.strip()]

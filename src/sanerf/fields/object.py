@@ -29,8 +29,8 @@ class ObjectConfig:
     """width of the hidden layer"""
 
 
-OUTSIDE = -20.0
-"""Logit, relative to the background's, of an object where it cannot be."""
+OUTSIDE = -5.0
+"""The most that an object's logit is, relative to the background's, where it cannot be."""
 
 SUPPORT_SIDE = 64
 """Cells along each axis of an object's box."""
@@ -60,7 +60,9 @@ class ObjectField(nn.Module):
         """Logits, before compositing and softmax (Eq. 7)."""
         logits = self.head(self.grid(p_world))
         possible = torch.stack([self.may_be(k, p_world) for k in range(len(self.box_low))], dim=1)
-        objects = torch.where(possible, logits[:, 1:], logits[:, :1] + OUTSIDE)
+        # No lower than the field learnt it: a ray at an object's edge ends on what lies behind, and with logits of -20
+        # there it was lost (0.005 of mean IoU on the bundled scene's exact masks, 0.015 on noisy ones).
+        objects = torch.where(possible, logits[:, 1:], torch.minimum(logits[:, 1:], logits[:, :1] + OUTSIDE))
         return torch.cat([logits[:, :1], objects], dim=1)
 
     def may_be(self, index: int, p_world: Float[Tensor, "points 3"]) -> Bool[Tensor, "points"]:

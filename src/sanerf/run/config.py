@@ -80,6 +80,11 @@ class AggregateConfig:
     """optimisation steps for each set of masks"""
     revisions: int = 2
     """times that the field's own rendering prompts the decoder again"""
+    reviews: int = 1
+    """times that masks without a decoder, from files, are held against the field, and it is fitted on without those
+    that contradict it"""
+    least_agreement: float = 0.5
+    """a mask contradicts the field where its IoU with it is below this share of the median over its object's views"""
     rays: int = 8192
     """rays a step"""
     learning_rate: float = 1e-2

@@ -1,6 +1,7 @@
 """`segment`: prompts to one mask a view to the object field (paper, Figure 1), on a trained run."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import torch
 
 from sanerf.adapters.hash_field import HashField
+from sanerf.aggregate.agreement import fit_and_review
 from sanerf.aggregate.extent import limit_to_extent
 from sanerf.aggregate.local_rays import Surroundings
 from sanerf.aggregate.ray_bank import RayBank, build_ray_bank
@@ -21,7 +23,6 @@ from sanerf.errors import UserError
 from sanerf.fields.object import ObjectField
 from sanerf.fields.protocol import Field
 from sanerf.fields.radiance import RadianceField
-from sanerf.fields.voted import VotedField
 from sanerf.geometry.cameras import Camera, resized
 from sanerf.progress import OnPart, Progress
 from sanerf.prompts.check import check_prompts
@@ -151,7 +152,7 @@ def _segment(
     run: Run, renderer: Renderer, request: _Request, progress: Progress
 ) -> tuple[Segmentation, dict[str, float]]:
     names = request.names
-    stages = _Stages(progress, last="vote" if request.instant else "aggregate")
+    stages = Stages(progress, last="vote" if request.instant else "aggregate")
     if request.segmenter.startswith(MASKS_PREFIX):
         folder = Path(request.segmenter.removeprefix(MASKS_PREFIX))
         decoder, masks = None, masks_from_files(folder, names, run.scene, training_cameras(run))
@@ -160,10 +161,17 @@ def _segment(
         masks = _decode_prompts(decoder, request.prompts, renderer, stages, request.refine)
     _check_masks(masks, names)
     stages.end("decode")
+    lifting, generator = Lifting(run, renderer, names, stages), torch.Generator().manual_seed(request.seed)
     if request.instant:
-        field = _vote(run, renderer, request, masks=masks, stages=stages)
+        total_rays, path = min(run.config.aggregate.total_rays, INSTANT_RAYS), run.coarse_samples
     else:
-        field, masks = _aggregate(run, renderer, request, masks=masks, decoder=decoder, stages=stages)
+        total_rays, path = run.config.aggregate.total_rays, run.samples
+    rays = lay_rays(lifting, total_rays, generator, sample_cache(path, renderer.field))
+    if request.instant:
+        field = vote_twice(rays, masks, names)
+        stages.end("vote")
+    else:
+        field, masks = aggregate_masks(lifting, rays, masks, decoder, generator)
     record: dict[str, Any] = {
         "segmenter": request.segmenter,
         "seed": request.seed,
@@ -174,7 +182,7 @@ def _segment(
     return save_segmentation(run, names, field, record, _stored_masks(run, masks)), stages.seconds
 
 
-class _Stages:
+class Stages:
     """The seconds of each stage so far, and who is told how far an activity has come."""
 
     def __init__(self, progress: Progress, last: str):
@@ -192,9 +200,7 @@ class _Stages:
         return lambda done, total: self._progress(activity, done, total)
 
 
-def _decode_prompts(
-    decoder: Decoder, prompts: PromptSet, renderer: Renderer, stages: _Stages, refine: int
-) -> ViewMasks:
+def _decode_prompts(decoder: Decoder, prompts: PromptSet, renderer: Renderer, stages: Stages, refine: int) -> ViewMasks:
     """The masks of all objects in the training views where their prompts are seen."""
     # Encoding takes minutes: a click on empty space must be refused before.
     lifted = lift_prompts(prompts, decoder, cameras=run_cameras(decoder.run), renderer=renderer, refine=refine)
@@ -232,37 +238,40 @@ def _sparse(run: Run, renderer: Renderer) -> Renderer:
     return replace(renderer, plan=replace(renderer.plan, samples=sampling.samples, refined=sampling.refined))
 
 
-def _sample(run: Run, renderer: Renderer, request: _Request, generator: torch.Generator, stages: _Stages) -> RayBank:
-    """The rays of all training views with their samples, from the run folder's cache where they are there."""
-    config = run.config.aggregate
+@dataclass(frozen=True)
+class Lifting:
+    """What a lifting of masks to space works with, and who is told how far it is."""
+
+    run: Run
+    renderer: Renderer
+    names: Sequence[str]
+    stages: Stages
+
+
+def lay_rays(
+    lifting: Lifting, total_rays: int, generator: torch.Generator, cache: SampleCache | None = None
+) -> RayBank:
+    """The rays of all training views with their samples, from a cache where they are there."""
+    run = lifting.run
     bank = build_ray_bank(
         training_cameras(run),
-        _sparse(run, renderer),
-        total_rays=min(config.total_rays, INSTANT_RAYS) if request.instant else config.total_rays,
-        weight_threshold=config.weight_threshold,
+        _sparse(run, lifting.renderer),
+        total_rays=total_rays,
+        weight_threshold=run.config.aggregate.weight_threshold,
         generator=generator,
-        cache=sample_cache(run.coarse_samples if request.instant else run.samples, renderer.field),
-        on_progress=stages.listener("sample"),
+        cache=cache,
+        on_progress=lifting.stages.listener("sample"),
     )
-    stages.end("sample")
+    lifting.stages.end("sample")
     return bank
 
 
-def _vote(run: Run, renderer: Renderer, request: _Request, *, masks: ViewMasks, stages: _Stages) -> VotedField:
-    """What the masks' pixels say of space."""
-    bank = _sample(run, renderer, request, torch.Generator().manual_seed(request.seed), stages)
-    field = vote_twice(bank, masks, request.names)
-    stages.end("vote")
-    return field
-
-
-def _aggregate(
-    run: Run, renderer: Renderer, request: _Request, *, masks: ViewMasks, decoder: Decoder | None, stages: _Stages
+def aggregate_masks(
+    lifting: Lifting, rays: RayBank, masks: ViewMasks, decoder: Decoder | None, generator: torch.Generator
 ) -> tuple[ObjectField, ViewMasks]:
     """The object field of some masks, revised by the decoder if there is one, and the masks it was fitted to last."""
-    config, names, cameras = run.config.aggregate, request.names, training_cameras(run)
-    generator = torch.Generator().manual_seed(request.seed)
-    rays, sparse = _sample(run, renderer, request, generator, stages), _sparse(run, renderer)
+    run, renderer, names, stages = lifting.run, lifting.renderer, lifting.names, lifting.stages
+    config, cameras, sparse = run.config.aggregate, training_cameras(run), _sparse(run, renderer)
     field = ObjectField(run.config.object, 1 + len(names), renderer.kernels, generator).to(renderer.density_grid.device)
 
     def fit(masked: RayBank, of_views: ViewMasks, revision: int) -> None:
@@ -291,9 +300,20 @@ def _aggregate(
         stages.end("decode")
         return revised
 
-    # Masks from files are final: there is no decoder to ask again.
-    revisions = config.revisions if decoder is not None else 0
-    masks = fit_and_revise(field, rays, masks=masks, names=names, revisions=revisions, fit=fit, revise=revise)
+    if decoder is not None:
+        masks = fit_and_revise(
+            field, rays, masks=masks, names=names, revisions=config.revisions, fit=fit, revise=revise
+        )
+    else:
+        masks = fit_and_review(
+            field,
+            rays,
+            masks=masks,
+            names=names,
+            reviews=config.reviews,
+            least_agreement=config.least_agreement,
+            fit=fit,
+        )
     limit_to_extent(field, rays)
     stages.end("aggregate")
     return field.requires_grad_(False), masks

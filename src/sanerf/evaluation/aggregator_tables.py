@@ -1,0 +1,142 @@
+"""The figures of the mask aggregator's benchmark as tables: in words, Markdown, CSV and LaTeX.
+
+The shape is that of the paper's Table 3: a row a metric and arm, a column a scene. A cell is the mean over seeds of
+the mean over objects, and the sample standard deviation over seeds where there are several.
+"""
+
+import csv
+import io
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sanerf.evaluation.aggregator_bench import JobResult
+
+MEASURES = {"iou": "mean IoU", "boundary_iou": "Boundary IoU", "acc": "Acc", "seconds": "seconds"}
+GIVEN = {"given": "masks given, all", "given_own": "masks given, of the object itself"}
+NOISES = {"none": "exact masks", "noisy": "noisy masks"}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A mean over seeds, and the sample standard deviation, nan of one seed alone."""
+
+    mean: float
+    spread: float
+    seeds: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table: masks, measure and arm in words, and a figure a run."""
+
+    noise: str
+    measure: str
+    arm: str
+    figures: dict[str, Figure]
+
+
+def figure(values: Sequence[float]) -> Figure:
+    """The mean and the spread of what several seeds came to."""
+    spread = statistics.stdev(values) if len(values) > 1 else math.nan
+    return Figure(statistics.fmean(values), spread, len(values))
+
+
+def rows(results: Sequence[JobResult]) -> list[Row]:
+    """All lines: of each kind of masks each measure, the masks given first, then the arms; over several runs with
+    their mean."""
+    out = []
+    for noise in dict.fromkeys(result.noise for result in results):
+        of_noise = [result for result in results if result.noise == noise]
+        for measure in MEASURES:
+            if measure != "acc" and measure != "seconds":
+                shown = GIVEN if noise != "none" else {}
+                out += [_row(of_noise, noise, measure, words, of=of) for of, words in shown.items()]
+            for arm in dict.fromkeys(result.arm for result in of_noise):
+                out.append(_row([result for result in of_noise if result.arm == arm], noise, measure, arm))
+    return out
+
+
+def _row(results: Sequence[JobResult], noise: str, measure: str, arm: str, *, of: str = "objects") -> Row:
+    by_run: dict[str, dict[int, float]] = {}
+    for result in results:
+        value = result.seconds if measure == "seconds" else result.mean(measure, of)
+        by_run.setdefault(result.run, {})[result.seed] = value
+    figures = {run: figure(list(seeds.values())) for run, seeds in by_run.items()}
+    if len(by_run) > 1:
+        seeds = set.intersection(*(set(values) for values in by_run.values()))
+        figures["mean"] = figure(
+            [statistics.fmean(values[seed] for values in by_run.values()) for seed in sorted(seeds)]
+        )
+    return Row(NOISES[noise], MEASURES[measure], arm, figures)
+
+
+def cell(value: Figure, measure: str, plus_minus: str = "±") -> str:
+    """A figure, ready to read; scores with four decimals."""
+    decimals = 1 if measure == MEASURES["seconds"] else 4
+    spread = "" if math.isnan(value.spread) else f" {plus_minus} {value.spread:.{decimals}f}"
+    return f"{value.mean:.{decimals}f}{spread}"
+
+
+def header(lines: Sequence[Row]) -> tuple[str, ...]:
+    return ("masks", "measure", "arm", *(lines[0].figures if lines else ()))
+
+
+def cells(line: Row, plus_minus: str = "±") -> tuple[str, ...]:
+    """A line in words, in the order of `header`."""
+    shown = (cell(value, line.measure, plus_minus) for value in line.figures.values())
+    return (line.noise, line.measure, line.arm, *shown)
+
+
+def markdown(lines: Sequence[Row]) -> str:
+    head = header(lines)
+    ruled = [head, ("---",) * len(head), *(cells(line) for line in lines)]
+    return "".join("| " + " | ".join(text.replace("|", "\\|") for text in row) + " |\n" for row in ruled)
+
+
+def comma_separated(lines: Sequence[Row]) -> str:
+    """One line a figure: masks, measure, arm, run, mean, spread, seeds."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(("masks", "measure", "arm", "run", "mean", "spread", "seeds"))
+    for line in lines:
+        for run, value in line.figures.items():
+            spread = "" if math.isnan(value.spread) else repr(value.spread)
+            writer.writerow((line.noise, line.measure, line.arm, run, repr(value.mean), spread, value.seeds))
+    return out.getvalue()
+
+
+def latex(lines: Sequence[Row]) -> str:
+    """A tabular that needs no package."""
+    head = header(lines)
+    columns = "lll" + "r" * (len(head) - 3)
+    text = [rf"\begin{{tabular}}{{{columns}}}", r"\hline", " & ".join(map(_escaped, head)) + r" \\", r"\hline"]
+    for before, line in zip([None, *lines], lines, strict=False):
+        if before is not None and (before.noise, before.measure) != (line.noise, line.measure):
+            text.append(r"\hline")
+        shown = [_escaped(word) for word in cells(line)[:3]] + list(cells(line, r"$\pm$")[3:])
+        text.append(" & ".join(shown) + r" \\")
+    return "\n".join([*text, r"\hline", r"\end{tabular}"]) + "\n"
+
+
+def _escaped(text: str) -> str:
+    marks = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+    marks |= {mark: "\\" + mark for mark in "&%$#_{}"}
+    return "".join(marks.get(character, character) for character in text)
+
+
+def figures_to_json(results: Sequence[JobResult]) -> dict[str, Any]:
+    """The object of `sanerf bench aggregator --json`: by run, kind of masks and arm the mean and spread of each
+    measure; a spread of one seed is null."""
+    out: dict[str, Any] = {}
+    words = {text: key for key, text in (MEASURES | NOISES | GIVEN).items()}
+    for line in rows(results):
+        for run, value in line.figures.items():
+            of_arm = (
+                out.setdefault(run, {}).setdefault(words[line.noise], {}).setdefault(words.get(line.arm, line.arm), {})
+            )
+            spread = None if math.isnan(value.spread) else round(value.spread, 4)
+            of_arm[words[line.measure]] = {"mean": round(value.mean, 4), "spread": spread, "seeds": value.seeds}
+    return out
