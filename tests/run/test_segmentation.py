@@ -48,7 +48,9 @@ def field_of(objects: int, seed: int) -> ObjectField:
 
 
 def save(run: Run, *names: str, seed: int = 0, **decoded):
-    return save_segmentation(run, names, field_of(len(names), seed), {"segmenter": "made up", "seed": seed}, decoded)
+    masks = {Path("decoded", name, f"{stem}.png"): mask for name, of in decoded.items() for stem, mask in of.items()}
+    record = {"segmenter": "made up", "seed": seed}
+    return save_segmentation(run, names, field=field_of(len(names), seed), record=record, masks=masks)
 
 
 def load(run: Run):

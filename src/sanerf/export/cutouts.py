@@ -1,8 +1,8 @@
 """The object on the photographs themselves: RGBA cut-outs and black-and-white masks.
 
 The photographs keep their own resolution and colours; soft masks of a smaller render are brought up to it. Alpha is
-straight, not premultiplied, as PNG wants it. Where it is 0 the colour is black, so that nothing of the photograph outside
-of the object goes along with it.
+straight, not premultiplied, as PNG wants it. Where it is 0 the colour is black, so that nothing of the photograph
+outside of the object goes along with it.
 """
 
 from collections.abc import Iterable
