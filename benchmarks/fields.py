@@ -164,7 +164,7 @@ def row(result: dict[str, Any]) -> tuple[str, ...]:
         f"{result['psnr']:.2f} dB",
         f"{result['ssim']:.3f}",
         "" if result["inside"] is None else f"{result['inside']:.2f} dB",
-        f"{result['peak_memory_gb']:.2f} GB",
+        "unknown" if result["peak_memory_gb"] is None else f"{result['peak_memory_gb']:.2f} GB",
         bar,
         cores_text(result["others"]),
     )

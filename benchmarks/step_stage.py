@@ -50,7 +50,7 @@ class Stage:
         if state.step == step:
             return
 
-        def stop(done: int, *_: float) -> None:
+        def stop(done: int, *_: object) -> None:
             if done >= step:
                 raise KeyboardInterrupt
 

@@ -80,9 +80,16 @@ def test_bad_snapshots_are_refused_in_a_sentence(tmp_path):
             instant_ngp_field(file, IDENTITY)
         assert "\n" not in str(error.value)
 
-    for content in (b"", b"\xc1", b"no snapshot", b"\x1f\x8bnot gzip", b"\x80", b"\x01"):
+    for content, kind in ((b"", "an empty file"), (b"\xc1", "of no known kind"), (b"no snapshot", "text"),
+                          (b"\x1f\x8bnot gzip", "a gzip archive"), (b"\x89PNG", "a PNG picture"),
+                          (b"PK\x03\x04", "a zip archive")):  # fmt: skip
         path.write_bytes(content)
-        refused("is no snapshot of instant-ngp")
+        refused(f"is no snapshot of instant-ngp, or a damaged one: by its first bytes it is {kind}; save it again")
+    for content in (b"\x80", b"\x01"):
+        path.write_bytes(content)
+        refused("is no snapshot of instant-ngp: it has no entry 'snapshot'")
+    path.write_bytes(b"\x81\xa8snapshot\x80")
+    refused("it has no entry 'encoding'; save it again with instant-ngp")
     written = tmp_path / "cut.ingp"
     WrittenSnapshot(written)
     written.write_bytes(written.read_bytes()[:-100])

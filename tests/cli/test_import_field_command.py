@@ -127,7 +127,7 @@ def test_fields_that_cannot_be_imported_are_refused(stage, snapshot, sanerf, tmp
     (tmp_path / "field.pt").write_bytes(b"")
     refused(tmp_path / "field.pt", "is no trained field: expected a snapshot of instant-ngp")
     (tmp_path / "a.ingp").write_bytes(b"no snapshot")
-    refused(tmp_path / "a.ingp", "is no snapshot of instant-ngp")
+    refused(tmp_path / "a.ingp", "is no snapshot of instant-ngp, or a damaged one: by its first bytes it is text; save")
     (tmp_path / "training").mkdir()
     refused(tmp_path / "training", r"has no checkpoint: expected nerfstudio_models/step-\*\.ckpt")
     document = msgpack.unpackb(snapshot.read_bytes())

@@ -10,13 +10,46 @@ from command_stage import HEIGHT, VIEWS, WIDTH, stage_camera, write_prompts
 from PIL import Image
 
 from analytic_scene import cast
-from sanerf.prompts.file import read_prompts
+from sanerf.prompts.file import PaintedScribble, read_prompts
 
 
 def test_the_prompts_are_kept_with_what_came_of_them(segmented, tmp_path):
     record = json.loads((segmented.run / "segmentations" / "001" / "segmentation.json").read_text())
     (tmp_path / "kept.json").write_text(json.dumps(record["prompts"]))
     assert read_prompts(tmp_path / "kept.json") == read_prompts(segmented.prompts)
+
+
+def test_drawn_prompts_are_kept_as_copies_that_outlive_the_files(segmented, sanerf, tmp_path):
+    """The record, laid beside the copies, is a prompts file of the same pixels after the user's own are gone."""
+    run, drawn = shutil.copytree(segmented.run, tmp_path / "run"), tmp_path / "drawn"
+    drawn.mkdir()
+    stroke = np.zeros((HEIGHT, WIDTH), dtype=np.uint8)
+    stroke[HEIGHT - 3, 4:20] = 128
+    Image.fromarray(stroke).save(drawn / "stroke.bmp")
+    rough = np.zeros((2 * HEIGHT, 2 * WIDTH), dtype=np.uint8)
+    rough[10:30, 20:40] = 200
+    Image.fromarray(rough).convert("RGB").save(drawn / "a mask.png")
+    line = {"view": "9.png", "xy": [[14, 10], [18, 10]], "label": 1}
+    painted = {"view": "9.png", "path": "stroke.bmp", "label": 0}
+    mask = {"view": "9.png", "path": "a mask.png"}
+    objects = [{"name": "ball", "scribbles": [line, painted], "masks": [mask]}]
+    (drawn / "prompts.json").write_text(json.dumps({"objects": objects}))
+    ended = sanerf(
+        "segment", run, "--prompts", drawn / "prompts.json", "--segmenter", f"masks:{segmented.masks}", "--json"
+    )
+    assert ended.code == 0, ended.err
+    shutil.rmtree(drawn)
+    made = run / "segmentations" / "002"
+    record = json.loads((made / "segmentation.json").read_text())
+    objects[0]["scribbles"][1]["path"] = "prompts/ball/scribbles_1.png"
+    objects[0]["masks"][0]["path"] = "prompts/ball/masks_0.png"
+    assert record["prompts"] == {"objects": objects}
+    (made / "again.json").write_text(json.dumps(record["prompts"]))
+    (kept,) = read_prompts(made / "again.json").objects
+    assert isinstance(kept.scribbles[1], PaintedScribble)
+    for path, drawn_in in ((kept.scribbles[1].path, stroke), (kept.masks[0].path, rough)):
+        assert path.is_relative_to(made)
+        np.testing.assert_array_equal(np.asarray(Image.open(path)), np.where(drawn_in > 127, 255, 0))
 
 
 def test_prompts_that_cannot_be_used_are_refused_and_leave_the_run_as_it_was(segmented, sanerf, tmp_path):

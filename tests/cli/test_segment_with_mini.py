@@ -18,7 +18,6 @@ from safetensors.torch import load_file
 
 from sanerf.data.load import load_scene
 from sanerf.kernels.backend import kernels_for
-from sanerf.prompts.file import read_prompts
 from sanerf.run.train_run import train_run
 
 SCALE = 4
@@ -95,8 +94,6 @@ def test_a_scribble_a_painted_stroke_and_a_mask_become_objects_too(undisturbed, 
         assert ended.code == 0, ended.err
         record = json.loads(next((run / "segmentations").glob("*/segmentation.json")).read_text())
         assert record["refine"] == 1
-        (root / "kept.json").write_text(json.dumps(record["prompts"]))
-        assert read_prompts(root / "kept.json") == read_prompts(root / "drawings" / "prompts.json")
         ended = sanerf("evaluate", run, "--masks", root / "masks", "--json")
         assert ended.code == 0, ended.err
         scored = json.loads(ended.out)["objects"]

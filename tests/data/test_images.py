@@ -6,11 +6,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from scene_writer import write_blender, write_picture, write_transforms
 
 from sanerf.data import images
-from sanerf.data.images import downscaled_size, load_image, load_mask, load_rgba, load_split, pictures_in
+from sanerf.data.images import (
+    downscaled_size,
+    load_image,
+    load_mask,
+    load_photo,
+    load_rgba,
+    load_split,
+    picture_header,
+    pictures_in,
+)
 from sanerf.data.load import load_scene
 from sanerf.data.scene import View
 from sanerf.errors import UserError
@@ -83,6 +92,35 @@ def test_exif_turns_a_picture_only_for_a_camera_of_the_turned_size(tmp_path):
     assert np.array_equal(load_image(view_of(path, 4, 6)).numpy(), np.rot90(stored, -1))
     with pytest.raises(UserError, match="is 6x4, but the scene was made when it was 5x5"):
         load_image(view_of(path, 5, 5))
+
+
+@pytest.mark.parametrize("compression", ["raw", "tiff_lzw"])
+@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_tiff_is_turned_like_any_other_picture(tmp_path, compression, channels, orientation):
+    """The same pixels as a PNG, which Pillow never turns by itself, give the oracle."""
+    pixels = np.random.default_rng(1).integers(0, 256, (4, 6, channels), dtype=np.uint8)
+    pixels[..., 3:] = 255
+    picture, exif = Image.fromarray(pixels[..., 0] if channels == 1 else pixels), Image.Exif()
+    exif[0x0112] = orientation
+    tiff, png = tmp_path / "a.tif", tmp_path / "a.png"
+    picture.save(tiff, compression=compression, exif=exif)
+    picture.save(png, exif=exif)
+    header = picture_header(tiff)
+    assert header == picture_header(png) and (header.width, header.height) == (6, 4)
+    assert header.possible_sizes == (((6, 4), (4, 6)) if orientation > 4 else ((6, 4),))
+    for width, height in header.possible_sizes:
+        found = load_image(view_of(tiff, width, height))
+        assert found.shape == (height, width, 3)
+        assert torch.equal(found, load_image(view_of(png, width, height)))
+        assert torch.equal(load_photo(tiff, (width, height)), load_photo(png, (width, height)))
+        half = (width // 2, height // 2)
+        assert torch.equal(
+            load_image(view_of(tiff, width, height), half), load_image(view_of(png, width, height), half)
+        )
+    stored = np.broadcast_to(pixels[..., :3], (4, 6, 3))
+    assert np.array_equal(load_image(view_of(tiff, 6, 4)).numpy(), stored)
+    assert np.array_equal(load_photo(tiff).numpy(), np.asarray(ImageOps.exif_transpose(Image.open(png)).convert("RGB")))
 
 
 def test_sixteen_bits_of_grey_are_scaled_not_clipped(tmp_path):

@@ -45,6 +45,7 @@ def test_the_page_shows_the_worst_first_and_the_figures_of_the_json(tmp_path):
     lines = scores_lines(scores)
     assert lines[1].split() == ["known,", "IoU", "0.048", "0.143", "0.239", "0.477", "0.955"]
     assert "peak memory, GB: 1.25" in lines
+    assert "peak memory, GB: unknown" in scores_lines({**scores, "peak_memory_gb": None})
 
 
 def test_a_file_in_the_place_of_the_folder_is_refused_before_any_work(tmp_path):

@@ -14,12 +14,26 @@ def photo() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (12, 20, 3), dtype=np.uint8)
 
 
-def test_colours_are_kept_and_alpha_is_the_mask(photo):
+def test_colours_are_kept_where_anything_shows_and_gone_elsewhere(photo):
+    """One part in 255 still shows; less than half a part is written as alpha 0."""
     alpha = np.zeros((12, 20), dtype=np.float32)
-    alpha[3:6, 4:9], alpha[0, 0] = 1.0, 0.5
+    alpha[3:6, 4:9], alpha[0, 0], alpha[0, 1], alpha[0, 2] = 1.0, 0.5, 1 / 255, 0.4 / 255
     rgba = rgba_cutout(photo, alpha)
-    np.testing.assert_array_equal(rgba[..., :3], photo)
+    shows = np.zeros((12, 20), dtype=bool)
+    shows[3:6, 4:9], shows[0, :2] = True, True
+    np.testing.assert_array_equal(rgba[shows][:, :3], photo[shows])
     np.testing.assert_array_equal(rgba[..., 3], np.rint(alpha * 255))
+    assert photo[~shows].any() and not rgba[~shows].any()
+
+
+def test_over_any_background_the_cutout_is_what_alpha_says(photo):
+    """Of straight alpha: Pillow's own compositing gives the photograph and the background in those parts."""
+    alpha = np.tile(np.linspace(0, 1, 20, dtype=np.float32), (12, 1))
+    behind = Image.new("RGBA", (20, 12), (10, 200, 90, 255))
+    shown = Image.alpha_composite(behind, Image.fromarray(rgba_cutout(photo, alpha)))
+    share = np.rint(alpha * 255)[..., None] / 255
+    expected = share * photo + (1 - share) * np.array([10, 200, 90])
+    np.testing.assert_allclose(np.asarray(shown)[..., :3], expected, atol=1)
 
 
 def test_a_ramp_stays_a_ramp_when_it_grows():

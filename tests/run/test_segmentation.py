@@ -49,7 +49,9 @@ def field_of(objects: int, seed: int) -> ObjectField:
 
 
 def save(run: Run, *names: str, seed: int = 0, **decoded):
-    return save_segmentation(run, names, field_of(len(names), seed), {"segmenter": "made up", "seed": seed}, decoded)
+    masks = {Path("decoded", name, f"{stem}.png"): mask for name, of in decoded.items() for stem, mask in of.items()}
+    record = {"segmenter": "made up", "seed": seed}
+    return save_segmentation(run, names, field=field_of(len(names), seed), record=record, masks=masks)
 
 
 def load(run: Run):
@@ -84,7 +86,7 @@ def voted_field(objects: int) -> VotedField:
 
 def test_a_voted_field_is_read_back_beside_a_trained_one(run):
     save(run, "bowl")
-    saved = save_segmentation(run, ["cup", "hat"], voted_field(2), {"seed": 0}, {})
+    saved = save_segmentation(run, ["cup", "hat"], field=voted_field(2), record={"seed": 0}, masks={})
     voted, trained = load(run)
     assert isinstance(voted.field, VotedField) and isinstance(trained.field, ObjectField)
     assert (voted.record["field"], trained.record["field"]) == ("voted", "trained")
@@ -103,7 +105,7 @@ def test_a_segmentation_of_format_2_is_read(run):
 
 @pytest.mark.parametrize("change", [{"names": ["cup"]}, {"field": "trained"}, {"field": "guessed"}])
 def test_a_voted_field_that_its_record_does_not_fit_is_refused(run, change):
-    saved = save_segmentation(run, ["cup", "hat"], voted_field(2), {"seed": 0}, {})
+    saved = save_segmentation(run, ["cup", "hat"], field=voted_field(2), record={"seed": 0}, masks={})
     (saved.path / "segmentation.json").write_text(json.dumps({**saved.record, **change}))
     with pytest.raises(UserError, match=r"001 is damaged .*; delete the folder and segment again"):
         load(run)

@@ -70,7 +70,9 @@ def test_two_flat_colours_are_learnt(tmp_path):
     errors: list[float] = []
     state = fresh()
     plan = plan_of(CONFIG)
-    train(state, bank, plan, CONFIG.training, tmp_path / "c", on_step=lambda s, n, error, t: errors.append(error))
+    train(
+        state, bank, plan, CONFIG.training, tmp_path / "c", on_step=lambda s, n, error, t: errors.append(float(error))
+    )
     assert state.step == len(errors) == STEPS
     assert sum(errors[-20:]) / 20 < constant_error / 30
 
@@ -91,11 +93,11 @@ def test_an_interrupted_run_ends_bit_for_bit_like_another(tmp_path, backend, wit
     config = replace(CONFIG, training=replace(CONFIG.training, steps=12, rays=64))
     bank, plan, file = stage_bank(with_alpha), plan_of(config), tmp_path / "checkpoint.safetensors"
     whole, errors = fresh(config, backend), []
-    train(whole, bank, plan, config.training, file, on_step=lambda s, n, error, t: errors.append(error))
+    train(whole, bank, plan, config.training, file, on_step=lambda s, n, error, t: errors.append(float(error)))
     assert not file.exists()
 
     def interrupt(step: int, steps: int, error: float, seconds: float) -> None:
-        resumed_errors.append(error)
+        resumed_errors.append(float(error))
         if step == 5:
             raise KeyboardInterrupt
 
@@ -107,7 +109,9 @@ def test_an_interrupted_run_ends_bit_for_bit_like_another(tmp_path, backend, wit
     resumed = fresh(replace(config, seed=99), backend)
     load_checkpoint(file, resumed)
     assert (resumed.step, resumed.seconds) == (5, first.seconds)
-    train(resumed, bank, plan, config.training, file, on_step=lambda s, n, error, t: resumed_errors.append(error))
+    train(
+        resumed, bank, plan, config.training, file, on_step=lambda s, n, error, t: resumed_errors.append(float(error))
+    )
     assert resumed_errors == errors
     assert torch.equal(resumed.density_grid, whole.density_grid)
     assert torch.equal(resumed.generator.get_state(), whole.generator.get_state())
@@ -273,6 +277,21 @@ def test_exposures_are_one_without_a_learning_rate_and_before_their_time(tmp_pat
         state = fresh(config)
         train(state, stage_bank(False), plan_of(config), config.training, tmp_path / "c")
         assert bool((state.exposure(torch.arange(len(VIEWS))) == 1).all())
+
+
+def test_a_step_looks_up_the_views_of_its_rays_once_and_waits_for_no_number(monkeypatch):
+    bank, state, looked_up = stage_bank(False), fresh(), []
+    view_of = PixelBank.view_of
+    monkeypatch.setattr(PixelBank, "view_of", lambda *of: looked_up.append(of) or view_of(*of))
+    with monkeypatch.context() as within:
+
+        def fetched(tensor: torch.Tensor):
+            raise AssertionError("a number is fetched from the device")
+
+        within.setattr(torch.Tensor, "item", fetched)
+        error = training.training_step(state, bank, plan_of(CONFIG), CONFIG.training)
+    assert len(looked_up) == 1
+    assert error.shape == () and not error.requires_grad and 0 < float(error) < 1
 
 
 def test_what_masks_exclude_has_no_part_in_training():

@@ -18,9 +18,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sanerf.adapters.file_kinds import kind_of_file
 from sanerf.adapters.hash_field import CropBox, HashField, HashFieldParts, HashFieldSettings
 from sanerf.adapters.tiny_cuda_nn import SHIFT, GridShape, NetworkShape, level_growth, take_apart, without_biases
-from sanerf.errors import MissingExtraError, UserError, on_one_line
+from sanerf.errors import MissingExtraError, UserError
 from sanerf.geometry.transforms import Similarity
 from sanerf.shapes import Float
 
@@ -48,8 +49,13 @@ def read_snapshot(path: Path) -> dict[str, Any]:
         document = msgpack.unpackb(content, strict_map_key=False)
     except UserError:
         raise
-    except (OSError, zlib.error, ValueError, TypeError, msgpack.UnpackException) as error:
-        raise UserError(f"{path} is no snapshot of instant-ngp: {on_one_line(error) or 'no msgpack in it'}") from error
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from error
+    except (zlib.error, ValueError, TypeError, msgpack.UnpackException) as error:
+        raise UserError(
+            f"{path} is no snapshot of instant-ngp, or a damaged one: by its first bytes it is {kind_of_file(path)}; "
+            "save it again in instant-ngp's window, or copy it again"
+        ) from error
     if not isinstance(document, dict) or not isinstance(document.get("snapshot"), dict):
         raise UserError(f"{path} is no snapshot of instant-ngp: it has no entry 'snapshot'; save one in its window")
     return document
@@ -66,8 +72,11 @@ def instant_ngp_field(path: Path, world_from_file: Similarity) -> HashField:
     except UserError:
         raise
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        wrong = (
+            f"it has no entry {error}" if type(error) is KeyError else "its entries are not of the kinds they should be"
+        )
         raise UserError(
-            f"{path} is no snapshot of instant-ngp that can be used: {type(error).__name__} {on_one_line(error)}"
+            f"{path} is no snapshot of instant-ngp that can be used: {wrong}; save it again with instant-ngp"
         ) from error
 
 

@@ -19,7 +19,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sanerf.errors import MissingExtraError, UserError, on_one_line
+from sanerf.adapters.file_kinds import kind_of_file
+from sanerf.errors import MissingExtraError, UserError
 from sanerf.files import read_json
 from sanerf.geometry.transforms import Similarity
 
@@ -78,10 +79,21 @@ def read_model_config(path: Path) -> dict[str, Any]:
     try:
         document = yaml.load(path.read_text(encoding="utf-8"), Loader=TagsPassedOver)
         model = document["pipeline"]["model"]
-        if not isinstance(model, dict):
-            raise TypeError("pipeline.model is no mapping")
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError, RecursionError) as error:
-        raise UserError(f"{path} is no configuration of nerfstudio: {on_one_line(error)}") from error
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from error
+    except (UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = "" if mark is None else f" from line {mark.line + 1} on"
+        raise UserError(
+            f"{path} is no configuration of nerfstudio: it is no YAML text{where}; copy the training's config.yml again"
+        ) from error
+    except (KeyError, TypeError):
+        model = None
+    if not isinstance(model, dict):
+        raise UserError(
+            f"{path} is no configuration of nerfstudio: it has no settings under pipeline, model; expected the "
+            "config.yml that nerfstudio writes when it trains nerfacto"
+        )
     return model
 
 
@@ -91,16 +103,16 @@ def read_field_tensors(path: Path) -> dict[str, Tensor]:
         # Memory-mapped: the optimisers' states, twice the weights, are never read.
         with torch.serialization.safe_globals(_numpy_numbers()):
             document = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        state = document["pipeline"]
-        prefixes = ("_model.field.", "module._model.field.", "_model.module.field.")
-        tensors = {
-            name.removeprefix(prefix): value
-            for name, value in state.items()
-            for prefix in prefixes
-            if name.startswith(prefix) and isinstance(value, Tensor)
-        }
+        state = document["pipeline"].items()
     except _DAMAGES as error:
-        raise UserError(f"{path} cannot be read as a checkpoint of nerfstudio: {_first_sentence(error)}") from error
+        raise UserError(f"{path} {_what_is_wrong(path, error)}") from error
+    prefixes = ("_model.field.", "module._model.field.", "_model.module.field.")
+    tensors = {
+        name.removeprefix(prefix): value
+        for name, value in state
+        for prefix in prefixes
+        if isinstance(name, str) and name.startswith(prefix) and isinstance(value, Tensor)
+    }
     if not tensors:
         raise UserError(f"{path} has no weights of a field (_model.field...); is it a checkpoint of nerfacto?")
     return tensors
@@ -151,6 +163,23 @@ def _numpy_numbers() -> list[Any]:
     return [(scalar, "numpy.core.multiarray.scalar"), (scalar, "numpy._core.multiarray.scalar"), np.dtype, *kinds]
 
 
-def _first_sentence(error: Exception) -> str:
-    """The start of an exception's words; torch's go on for a page."""
-    return on_one_line(error).split(". ")[0][:200] or type(error).__name__
+def _what_is_wrong(path: Path, error: Exception) -> str:
+    """What is said of a checkpoint in which no weights were found, by the `error` that ended the search."""
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"cannot be read: {error.strerror}"
+    kind = kind_of_file(path)
+    if kind != "a zip archive":
+        return (
+            f"is no checkpoint of nerfstudio, or a damaged one: by its first bytes it is {kind}; expected the "
+            "step-*.ckpt of a training"
+        )
+    if isinstance(error, pickle.UnpicklingError):
+        return (
+            "is not opened: it is damaged, or holds Python objects, which may run code; nerfacto's own checkpoints "
+            "hold none"
+        )
+    if isinstance(error, KeyError | TypeError | AttributeError):
+        return (
+            "is no checkpoint of nerfstudio: it has no weights under 'pipeline'; expected the step-*.ckpt of a training"
+        )
+    return "is a damaged checkpoint or none: its archive cannot be read to the end; copy it again"

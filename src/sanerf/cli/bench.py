@@ -86,7 +86,7 @@ class Bench(CommonOptions):
                 cases, arms=arms, noises=noises, seeds=seeds, out=self.out, progress=progress
             )
         say(f"report: {self.out / REPORT}")
-        print_result(self, {**figures, "peak_memory_gb": round(peak_memory_gb(), 2)}, lines)
+        print_result(self, {**figures, "peak_memory_gb": peak_memory_gb()}, lines)
 
     def _seeds(self) -> list[int]:
         listed = _listed(self.seeds)

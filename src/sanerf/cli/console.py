@@ -2,7 +2,6 @@
 
 import json
 import logging
-import resource
 import sys
 import time
 from collections.abc import Iterator
@@ -52,10 +51,21 @@ def open_device(options: CommonOptions) -> "torch.device":
     return torch.device("cuda" if options.device != "cpu" and available else "cpu")
 
 
-def peak_memory_gb() -> float:
-    """The most memory this process has held so far, in 1e9 bytes."""
+def peak_memory_gb() -> float | None:
+    """The most memory this process has held so far, in 1e9 bytes to two decimals. None where the system has no such
+    account for Python's standard library to read, as on Windows."""
+    try:
+        import resource
+    except ImportError:
+        return None
     unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9, 2)
+
+
+def peak_memory_note() -> str:
+    """The same for a line of text."""
+    memory = peak_memory_gb()
+    return "peak memory unknown" if memory is None else f"peak memory {memory:.1f} GB"
 
 
 def say(text: str) -> None:

@@ -5,7 +5,15 @@ from dataclasses import dataclass, replace
 from importlib.resources import as_file, files
 from pathlib import Path
 
-from sanerf.cli.console import CommonOptions, open_device, peak_memory_gb, print_result, progress_bars, say
+from sanerf.cli.console import (
+    CommonOptions,
+    open_device,
+    peak_memory_gb,
+    peak_memory_note,
+    print_result,
+    progress_bars,
+    say,
+)
 
 FAST_STEPS = 500
 
@@ -99,13 +107,12 @@ class Demo(CommonOptions):
                 report, prompts, sources=sources, surfaces=surfaces, scores=scores, pictures=pictures, seconds=seconds
             )
         seconds["total"] = time.monotonic() - began
-        memory = peak_memory_gb()
         result = {
             **scores_to_json(scores),
             "seconds": {stage: round(value, 1) for stage, value in seconds.items()},
-            "peak_memory_gb": round(memory, 2),
+            "peak_memory_gb": peak_memory_gb(),
         }
         stages_text = ", ".join(f"{stage} {value:.0f} s" for stage, value in seconds.items())
-        say(f"{stages_text}; peak memory {memory:.1f} GB")
+        say(f"{stages_text}; {peak_memory_note()}")
         lines = [*scores_table(scores), "", f"objects: {self.out / 'objects'}", f"report:  {report}"]
         print_result(self, result, lines)

@@ -6,7 +6,15 @@ from typing import Annotated, Literal
 
 import tyro
 
-from sanerf.cli.console import CommonOptions, optional, peak_memory_gb, print_result, progress_bars, say
+from sanerf.cli.console import (
+    CommonOptions,
+    optional,
+    peak_memory_gb,
+    peak_memory_note,
+    print_result,
+    progress_bars,
+    say,
+)
 from sanerf.cli.opened import open_trained
 from sanerf.errors import UserError
 
@@ -66,7 +74,6 @@ class Evaluate(CommonOptions):
             )
             report = self.report or self.run_folder / "report.html"
             write_run_report(report, f"Evaluation of {self.run_folder.name}", scores, pictures)
-        memory = peak_memory_gb()
-        result = {**scores_to_json(scores), "report": str(report), "peak_memory_gb": round(memory, 2)}
-        say(f"report: {report} (peak memory {memory:.1f} GB)")
+        result = {**scores_to_json(scores), "report": str(report), "peak_memory_gb": peak_memory_gb()}
+        say(f"report: {report} ({peak_memory_note()})")
         print_result(self, result, scores_table(scores))

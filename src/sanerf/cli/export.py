@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from sanerf.cli.console import CommonOptions, peak_memory_gb, print_result, progress_bars
+from sanerf.cli.console import CommonOptions, peak_memory_gb, peak_memory_note, print_result, progress_bars
 from sanerf.cli.opened import open_trained
 from sanerf.errors import UserError
 
@@ -86,6 +86,5 @@ class Export(CommonOptions):
                 mesh = export_mesh(source, surface(), resolution=self.resolution)
                 write_mesh(self.out, mesh)
                 what = f"{len(mesh.vertices)} vertices and {len(mesh.faces)} faces in {self.out}"
-        memory = peak_memory_gb()
-        result = {"name": self.name, "format": self.format, "out": str(self.out), "peak_memory_gb": round(memory, 2)}
-        print_result(self, result, [f"exported {self.name}: {what} (peak memory {memory:.1f} GB)"])
+        result = {"name": self.name, "format": self.format, "out": str(self.out), "peak_memory_gb": peak_memory_gb()}
+        print_result(self, result, [f"exported {self.name}: {what} ({peak_memory_note()})"])

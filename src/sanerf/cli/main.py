@@ -39,17 +39,17 @@ def _asked_to_end(*_: object) -> None:
 
 def _parse():
     try:
-        import tyro
-
+        from sanerf.cli.arguments import parse_command
         from sanerf.cli.commands import COMMANDS
     except ImportError as error:
         if error.name not in ("tyro", "rich"):
             raise
         print(f"sanerf: the command line needs {error.name}: pip install 'sanerf[cli]'", file=sys.stderr)
         sys.exit(2)
-    return tyro.extras.subcommand_cli_from_dict(
-        COMMANDS, prog="sanerf", description="Click an object in one photograph and get it out in 3D."
-    )
+    try:
+        return parse_command(COMMANDS, sys.argv[1:])
+    except UserError as error:
+        sys.exit(_fail(str(error), 2))
 
 
 def _parse_silently():

@@ -6,7 +6,15 @@ from typing import Annotated
 
 import tyro
 
-from sanerf.cli.console import CommonOptions, open_device, optional, peak_memory_gb, print_result, progress_bars
+from sanerf.cli.console import (
+    CommonOptions,
+    open_device,
+    optional,
+    peak_memory_gb,
+    peak_memory_note,
+    print_result,
+    progress_bars,
+)
 from sanerf.errors import UserError
 
 WRITER = "masks --everything"
@@ -98,13 +106,13 @@ class Masks(CommonOptions):
                 {"name": p.name, "masks": p.masks, "seconds": None if p.seconds is None else round(p.seconds, 2)}
                 for p in done
             ],
-            "peak_memory_gb": round(peak_memory_gb(), 2),
+            "peak_memory_gb": peak_memory_gb(),
         }
         lines = [
             f"{p.name}: {p.masks} masks" + (" (there already)" if p.seconds is None else f", {p.seconds:.1f} s")
             for p in done
         ]
-        print_result(self, result, [*lines, f"overlays: {page} (peak memory {peak_memory_gb():.1f} GB)"])
+        print_result(self, result, [*lines, f"overlays: {page} ({peak_memory_note()})"])
 
     def _from_maps(self) -> None:
         from sanerf.data.instance_maps import list_instances, read_objects, write_object_masks

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sanerf.cli.console import CommonOptions, open_device, peak_memory_gb, print_result, say
+from sanerf.cli.console import CommonOptions, open_device, peak_memory_gb, peak_memory_note, print_result, say
 from sanerf.errors import UserError
 
 if TYPE_CHECKING:
@@ -56,11 +56,10 @@ def open_scene(path: Path, *, holdout: str | None, downscale: int) -> "Scene":
 
 def print_run(options: CommonOptions, run: "Run", done: str) -> None:
     """The result of a command that made a run: how many views it has, and, in words, what was `done` to it."""
-    memory = peak_memory_gb()
     result = {
         "run": str(run.path),
         "train_views": len(run.scene.train),
         "test_views": len(run.scene.test),
-        "peak_memory_gb": round(memory, 2),
+        "peak_memory_gb": peak_memory_gb(),
     }
-    print_result(options, result, [f"{done}: {run.path} (peak memory {memory:.1f} GB)"])
+    print_result(options, result, [f"{done}: {run.path} ({peak_memory_note()})"])

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import tyro
 
-from sanerf.cli.console import CommonOptions, peak_memory_gb, print_result, progress_bars
+from sanerf.cli.console import CommonOptions, peak_memory_gb, peak_memory_note, print_result, progress_bars
 from sanerf.errors import UserError
 
 
@@ -31,17 +31,16 @@ class Process(CommonOptions):
             raise UserError(f"--frames should be 3 or more, not {self.frames}")
         with progress_bars() as progress:
             done = process(self.source, self.out, frames=self.frames, seed=self.seed, progress=progress)
-        memory = peak_memory_gb()
         result = {
             "scene": str(self.out),
             "photos": len(done.photos),
             "registered": done.registered,
             "reprojection_error": round(done.reprojection_error, 3),
             "left_out": reasons(list(done.photos)),
-            "peak_memory_gb": round(memory, 2),
+            "peak_memory_gb": peak_memory_gb(),
         }
         lines = [
             explanation(list(done.photos)),
-            f"scene: {self.out}; mean reprojection error {done.reprojection_error:.2f} px, peak memory {memory:.1f} GB",
+            f"scene: {self.out}; mean reprojection error {done.reprojection_error:.2f} px, {peak_memory_note()}",
         ]
         print_result(self, result, lines)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from sanerf.cli.console import CommonOptions, peak_memory_gb, print_result, progress_bars
+from sanerf.cli.console import CommonOptions, peak_memory_gb, peak_memory_note, print_result, progress_bars
 from sanerf.cli.opened import load_trained
 from sanerf.errors import UserError
 
@@ -49,9 +49,8 @@ class Render(CommonOptions):
                     rendered = render_objects(opened.renderer, camera, segmentations, run.background)
                     write_outputs(folder, stem, rendered, outputs, run.scene.world_from_file.scale)
                     progress("render", done, len(named))
-        memory = peak_memory_gb()
-        result = {"out": str(self.out), "views": len(named), "peak_memory_gb": round(memory, 2)}
-        print_result(self, result, [f"rendered {len(named)} views into {self.out} (peak memory {memory:.1f} GB)"])
+        result = {"out": str(self.out), "views": len(named), "peak_memory_gb": peak_memory_gb()}
+        print_result(self, result, [f"rendered {len(named)} views into {self.out} ({peak_memory_note()})"])
 
     def _cameras(self, run: "Run") -> "list[tuple[str, Camera]]":
         """The cameras of --views and the stems of their files."""

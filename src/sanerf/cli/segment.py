@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from sanerf.cli.console import CommonOptions, peak_memory_gb, print_result, progress_bars
+from sanerf.cli.console import CommonOptions, peak_memory_gb, peak_memory_note, print_result, progress_bars
 from sanerf.cli.opened import open_trained
 
 
@@ -50,13 +50,10 @@ class Segment(CommonOptions):
                 progress=progress,
                 refine=self.refine,
             )
-        memory = peak_memory_gb()
         result = {
             "objects": list(segmentation.names),
             "seconds": {stage: round(value, 2) for stage, value in seconds.items()},
-            "peak_memory_gb": round(memory, 2),
+            "peak_memory_gb": peak_memory_gb(),
         }
         stages = ", ".join(f"{stage} {value:.1f} s" for stage, value in seconds.items())
-        print_result(
-            self, result, [f"segmented {', '.join(segmentation.names)}: {stages} (peak memory {memory:.1f} GB)"]
-        )
+        print_result(self, result, [f"segmented {', '.join(segmentation.names)}: {stages} ({peak_memory_note()})"])

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, TiffImagePlugin
 from torch import Tensor
 
 from sanerf.data.scene import Scene, View
@@ -26,6 +26,17 @@ PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".JPG", ".JPEG", ".PNG", ".webp", "
 """Endings that are tried for a name without one."""
 
 _EXIF_ORIENTATION = 0x0112
+_TIFF_WIDTH, _TIFF_HEIGHT = 0x0100, 0x0101
+_TURNS_BACK = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
+"""What takes an upright picture to the stored one, by EXIF orientation."""
 _MASK_THRESHOLD = 127
 _MOST_PIXELS = 1_000_000_000
 _PILLOWS_BOUND = threading.Lock()
@@ -79,7 +90,11 @@ def picture_header(path: Path) -> PictureHeader:
             # A PNG without an early EXIF chunk would be decoded whole to look for a late one.
             exif = picture.getexif() if picture.format != "PNG" or "exif" in picture.info else {}
             sideways = exif.get(_EXIF_ORIENTATION, 1) in (5, 6, 7, 8)
-            return PictureHeader(picture.width, picture.height, sideways, picture.has_transparency_data)
+            width, height = picture.size
+            if isinstance(picture, TiffImagePlugin.TiffImageFile):
+                # Newer versions of Pillow give the size as turned, older ones as stored.
+                width, height = picture.tag_v2[_TIFF_WIDTH], picture.tag_v2[_TIFF_HEIGHT]
+            return PictureHeader(width, height, sideways, picture.has_transparency_data)
     except _UNREADABLE as error:
         raise UserError(f"the picture {path} cannot be read: {_reason(error)}") from error
 
@@ -114,8 +129,9 @@ def load_photo(path: Path, size: tuple[int, int] | None = None) -> UInt8[Tensor,
     if size is None or (size != picture.size and size in picture_header(path).possible_sizes):
         picture = ImageOps.exif_transpose(picture)
     if size is not None and picture.size != size:
-        # Pillow itself turns TIFFs while it decodes them.
-        raise UserError(f"the picture {path} is turned by its EXIF orientation, its mask is not; turn the mask as well")
+        raise UserError(
+            f"the picture {path} is {picture.width}x{picture.height}, expected {size[0]}x{size[1]} as its masks are"
+        )
     return _over_white(picture, None)
 
 
@@ -239,9 +255,15 @@ def _decoded(path: Path, least: tuple[int, int] | None) -> tuple[Image.Image, tu
     try:
         with _opened(path) as picture:
             drafted = None if least is None else picture.draft(picture.mode, least)
+            tiff = isinstance(picture, TiffImagePlugin.TiffImageFile)
+            orientation = picture.getexif().get(_EXIF_ORIENTATION, 1) if tiff else 1
             picture.load()
     except _UNREADABLE as error:
         raise UserError(f"the picture {path} cannot be read: {_reason(error)}") from error
+    if orientation in _TURNS_BACK:
+        # Of all formats Pillow turns this one while it decodes it.
+        picture = picture.transpose(_TURNS_BACK[orientation])
+        picture.getexif()[_EXIF_ORIENTATION] = orientation
     if drafted is None or drafted[1][2:] == picture.size:
         return picture, None
     return picture, (0.0, 0.0, float(drafted[1][2]), float(drafted[1][3]))
@@ -250,15 +272,17 @@ def _decoded(path: Path, least: tuple[int, int] | None) -> tuple[Image.Image, tu
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
     """A picture file, of up to a thousand megapixels: Pillow's own bound refuses what today's cameras make."""
-    # The bound is the process's: of two threads that raise it, the later one would put back what the first one set.
-    with _PILLOWS_BOUND:
-        bound = Image.MAX_IMAGE_PIXELS
-        Image.MAX_IMAGE_PIXELS = _MOST_PIXELS
-        try:
-            picture = Image.open(path)
-        finally:
-            Image.MAX_IMAGE_PIXELS = bound
-    with picture:
+    # Not by its name: Pillow maps an uncompressed TIFF that it knows by name into memory, and one that lies on its side
+    # with the rows of the turned one, which scrambles it (Pillow 13.0).
+    with path.open("rb") as file:
+        # The bound is the process's: of two threads that raise it, the later one would put back what the first one set.
+        with _PILLOWS_BOUND:
+            bound = Image.MAX_IMAGE_PIXELS
+            Image.MAX_IMAGE_PIXELS = _MOST_PIXELS
+            try:
+                picture = Image.open(file)
+            finally:
+                Image.MAX_IMAGE_PIXELS = bound
         if picture.width * picture.height > _MOST_PIXELS:
             # Up to twice its bound Pillow only warns.
             raise ValueError(

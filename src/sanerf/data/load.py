@@ -20,6 +20,10 @@ from sanerf.errors import UserError
 _DEFAULT_HOLDOUT = "every:8"
 
 
+class NoSceneError(UserError):
+    """A folder has the files of no layout: it is no scene, rather than a broken one."""
+
+
 def load_scene(root: Path, *, holdout: str | None = None) -> Scene:
     """The scene in the folder `root`, in any supported layout.
 
@@ -69,8 +73,8 @@ def read_capture(root: Path) -> Capture:
     if find_model(root) is not None:
         return read_colmap(root)
     if any(pictures_in(folder) for folder in (root, root / "images")):
-        raise UserError(f"{root} has pictures but no camera poses; `sanerf process {root} --out SCENE` finds them")
-    raise UserError(
+        raise NoSceneError(f"{root} has pictures but no camera poses; `sanerf process {root} --out SCENE` finds them")
+    raise NoSceneError(
         f"{root} is no scene: expected transforms.json, transforms_train.json, poses_bounds.npy or a COLMAP model in "
         "sparse/0"
     )

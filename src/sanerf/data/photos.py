@@ -1,5 +1,6 @@
 """Photographs that need no cameras: loose ones, or a scene's views."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,9 +8,11 @@ from pathlib import Path
 from torch import Tensor
 
 from sanerf.data.images import load_image, load_photo, pictures_in
-from sanerf.data.load import load_scene
+from sanerf.data.load import NoSceneError, load_scene
 from sanerf.errors import UserError
 from sanerf.shapes import UInt8
+
+_log = logging.getLogger("sanerf")
 
 
 @dataclass(frozen=True)
@@ -22,16 +25,21 @@ class PhotoFile:
 
 
 def find_photos(source: Path) -> list[PhotoFile]:
-    """A photograph, those of a folder (or of `images` in it), or a scene's views. UserError where there are none."""
+    """A photograph, those of a folder (or of `images` in it), or a scene's views. UserError where there are none.
+
+    A scene that cannot be read is taken as a folder of loose photographs, and a warning says so.
+    """
     if source.is_file():
         return [_loose(source)]
     try:
         scene = load_scene(source)
-    except UserError:
+    except UserError as error:
         # Who needs no cameras can do with pictures that have none, or whose cameras cannot be read.
         photos = [_loose(path) for path in pictures_in(source) or pictures_in(source / "images")]
         if not photos:
             raise
+        if not isinstance(error, NoSceneError):
+            _log.warning("%s is a scene that cannot be used (%s); its pictures are taken as loose ones", source, error)
     else:
         photos = [
             PhotoFile(view.name, scene.output_stem(i), lambda view=view: load_image(view))

@@ -77,9 +77,9 @@ class PixelBank:
         """Row-major indices of flat pixels in the picture of the view that they belong to."""
         return pixels - self.first_pixel[view] if self.place is None else self.place[pixels].long()
 
-    def rays(self, pixels: Int64[Tensor, "rays"]) -> Rays:
-        """The world rays of flat pixels."""
-        view = self.view_of(pixels)
+    def rays(self, pixels: Int64[Tensor, "rays"], view: Int64[Tensor, "rays"] | None = None) -> Rays:
+        """The world rays of flat pixels; `view` is their `view_of` where a caller has it already."""
+        view = self.view_of(pixels) if view is None else view
         direction = pixels
         if self.first_direction is not None:
             direction = self.first_direction[view] + self.place_of(pixels, view)

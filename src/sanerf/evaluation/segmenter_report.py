@@ -69,7 +69,8 @@ def other_figures(scores: dict[str, Any]) -> list[tuple[str, str]]:
     ]
     out += [(f"seconds a box, {name}", f"{m['seconds']:.3f}") for name, m in scores["baselines"].items()]
     out.append(("objects in pictures", f"{cases} in {scores['pictures']}"))
-    return [*out, ("peak memory, GB", f"{scores['peak_memory_gb']:.2f}")]
+    memory = scores["peak_memory_gb"]
+    return [*out, ("peak memory, GB", "unknown" if memory is None else f"{memory:.2f}")]
 
 
 def scores_lines(scores: dict[str, Any]) -> list[str]:

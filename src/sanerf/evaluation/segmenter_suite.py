@@ -29,7 +29,7 @@ def run_segmenter_suite(
     device: torch.device,
     out: Path | None,
     progress: Progress,
-    peak_memory_gb: Callable[[], float],
+    peak_memory_gb: Callable[[], float | None],
 ) -> dict[str, Any]:
     """The figures of `sanerf bench segmenter --json` (docs/bench.md).
 
@@ -50,7 +50,7 @@ def run_segmenter_suite(
             "device": device.type,
             **scores_to_json(results),
             "baselines": box_scores_to_json(beside),
-            "peak_memory_gb": round(peak_memory_gb(), 2),
+            "peak_memory_gb": peak_memory_gb(),
         }
         if out is not None:
             write_json(out / FIGURES, scores)

@@ -1,7 +1,8 @@
 """The object on the photographs themselves: RGBA cut-outs and black-and-white masks.
 
 The photographs keep their own resolution and colours; soft masks of a smaller render are brought up to it. Alpha is
-straight, not premultiplied: colours outside the object are still there under alpha 0.
+straight, not premultiplied, as PNG wants it. Where it is 0 the colour is black, so that nothing of the photograph
+outside of the object goes along with it.
 """
 
 from collections.abc import Iterable
@@ -19,14 +20,14 @@ from sanerf.shapes import Bool, Float, UInt8
 def rgba_cutout(
     photo: UInt8[np.ndarray, "h w 3"], alpha: Float[np.ndarray, "mh mw"], *, crop_to_alpha: bool = False
 ) -> UInt8[np.ndarray, "ch cw 4"]:
-    """The photo with `alpha`, 0 to 1 at any resolution, as its fourth channel.
+    """The photo with `alpha`, 0 to 1 at any resolution, as its fourth channel, and black where that is 0 of 255.
 
     With `crop_to_alpha` the picture is cut to the box of the pixels that are not fully transparent; a picture without
     any stays whole.
     """
     height, width = photo.shape[:2]
     full = to_bytes(resize_alpha(alpha, height, width))
-    rgba = np.concatenate([photo, full[..., None]], axis=2)
+    rgba = np.concatenate([np.where(full[..., None] > 0, photo, np.uint8(0)), full[..., None]], axis=2)
     if not crop_to_alpha or not full.any():
         return rgba
     rows, columns = np.flatnonzero(full.any(axis=1)), np.flatnonzero(full.any(axis=0))

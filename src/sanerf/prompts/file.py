@@ -126,7 +126,8 @@ def write_prompts(prompts: PromptSet, path: Path) -> None:
 
 
 def prompts_to_json(prompts: PromptSet) -> dict[str, Any]:
-    """The prompts as the JSON object of a prompts file, with whole paths, so that it may lie anywhere."""
+    """The prompts as the JSON object of a prompts file, with the paths they have: whole ones where they come from a
+    file, so that it may lie anywhere."""
     return {"objects": [_object_document(entry) for entry in prompts.objects]}
 
 
@@ -306,7 +307,7 @@ def _object_document(entry: ObjectPrompts) -> dict[str, Any]:
     if entry.boxes:
         document["boxes"] = [{"view": box.view, "xyxy": list(box.xyxy)} for box in entry.boxes]
     if entry.masks:
-        document["masks"] = [{"view": mask.view, "path": str(mask.path)} for mask in entry.masks]
+        document["masks"] = [{"view": mask.view, "path": mask.path.as_posix()} for mask in entry.masks]
     if entry.text is not None:
         document["text"] = entry.text
     return document
@@ -314,5 +315,5 @@ def _object_document(entry: ObjectPrompts) -> dict[str, Any]:
 
 def _drawn(scribble: LineScribble | PaintedScribble) -> dict[str, Any]:
     if isinstance(scribble, PaintedScribble):
-        return {"path": str(scribble.path)}
+        return {"path": scribble.path.as_posix()}
     return {"xy": [list(corner) for corner in scribble.xy]}

@@ -59,6 +59,10 @@ class Ranks:
             dist.all_gather(parts, padded)
         return torch.cat([part[:length] for part, length in zip(parts, lengths, strict=True)])
 
+    def mean(self, own: Tensor) -> Tensor:
+        """The mean of a number over all processes; of a single one its own, without waiting for its device."""
+        return own if self.size == 1 else self.gather(own.detach().double().cpu()[None]).mean()
+
     def average_gradients(self, parameters: Iterable[Tensor]) -> None:
         """In place: each gradient becomes the mean over the processes; one that is missing counts as zero."""
         if self.size == 1:

@@ -26,6 +26,7 @@ from sanerf.fields.radiance import RadianceField
 from sanerf.geometry.cameras import Camera, resized
 from sanerf.progress import OnPart, Progress
 from sanerf.prompts.check import check_prompts
+from sanerf.prompts.drawings import copy_drawings
 from sanerf.prompts.file import PromptSet, prompts_to_json
 from sanerf.prompts.lift import LiftedPrompts, lift_objects
 from sanerf.render.images import Renderer, render_image
@@ -152,6 +153,8 @@ def _segment(
     run: Run, renderer: Renderer, request: _Request, progress: Progress
 ) -> tuple[Segmentation, dict[str, float]]:
     names = request.names
+    # Before the long work, during which a user may move the files.
+    kept_prompts, drawings = copy_drawings(request.prompts)
     stages = Stages(progress, last="vote" if request.instant else "aggregate")
     if request.segmenter.startswith(MASKS_PREFIX):
         folder = Path(request.segmenter.removeprefix(MASKS_PREFIX))
@@ -177,9 +180,10 @@ def _segment(
         "seed": request.seed,
         "refine": request.refine,
         "seconds": stages.seconds,
-        "prompts": prompts_to_json(request.prompts),
+        "prompts": prompts_to_json(kept_prompts),
     }
-    return save_segmentation(run, names, field, record, _stored_masks(run, masks)), stages.seconds
+    pictures = {**drawings, **_decoded_masks(run, masks)}
+    return save_segmentation(run, names, field=field, record=record, masks=pictures), stages.seconds
 
 
 class Stages:
@@ -329,10 +333,10 @@ def _check_masks(masks: ViewMasks, names: list[str]) -> None:
             raise UserError(f"the masks of the object {name!r} are empty in every view; click again")
 
 
-def _stored_masks(run: Run, masks: ViewMasks) -> dict[str, dict[str, Bool[torch.Tensor, "h w"]]]:
-    """Decoded masks by object name and a file stem for the view."""
-    out: dict[str, dict[str, Bool[torch.Tensor, "h w"]]] = {}
-    for view, of_view in masks.items():
-        for name, mask in of_view.items():
-            out.setdefault(name, {})[run.scene.output_stem(view)] = mask.probability > 0.5
-    return out
+def _decoded_masks(run: Run, masks: ViewMasks) -> dict[Path, Bool[torch.Tensor, "_ _"]]:
+    """Decoded masks by the paths that their pictures have in the segmentation's folder."""
+    return {
+        Path("decoded", name, f"{run.scene.output_stem(view)}.png"): mask.probability > 0.5
+        for view, of_view in masks.items()
+        for name, mask in of_view.items()
+    }

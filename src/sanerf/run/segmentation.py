@@ -1,15 +1,16 @@
 """What one call of `segment` leaves in a run folder, and the masks it renders in any view.
 
-    segmentations/NNN/segmentation.json     format version, object names, segmenter, seed, seconds, prompts
-    segmentations/NNN/object.safetensors    the object field, as segmentation.json says trained or voted
-    segmentations/NNN/decoded/NAME/STEM.png the decoder's own mask in each view it was asked in
+    segmentations/NNN/segmentation.json       format version, object names, segmenter, seed, seconds, prompts
+    segmentations/NNN/prompts/NAME/KIND_I.png painted strokes and rough masks, which the prompts name from this folder
+    segmentations/NNN/object.safetensors      the object field, as segmentation.json says trained or voted
+    segmentations/NNN/decoded/NAME/STEM.png   the decoder's own mask in each view it was asked in
 
 A name answers to the newest segmentation that has it; one whose names are all taken over is deleted.
 """
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,18 +65,18 @@ class RenderedObjects:
 def save_segmentation(
     run: Run,
     names: Sequence[str],
+    *,
     field: ObjectField | VotedField,
     record: dict[str, Any],
-    decoded: dict[str, dict[str, Tensor]],
+    masks: Mapping[Path, Tensor],
 ) -> Segmentation:
-    """Write a new segmentation; `decoded` has bool masks by object name and view stem."""
+    """Write a new segmentation; `masks` are bool and have the paths of their pictures in its folder."""
     numbers = [int(path.name) for path in _folders(run)]
     path = run.segmentations / f"{max(numbers, default=0) + 1:03d}"
     with atomic_folder(path) as folder:
         write_tensors(folder / "object.safetensors", field.state_dict())
-        for name, masks in decoded.items():
-            for stem, mask in masks.items():
-                write_png(folder / "decoded" / name / f"{stem}.png", mask.cpu().numpy())
+        for file, mask in masks.items():
+            write_png(folder / file, mask.cpu().numpy())
         kind = "voted" if isinstance(field, VotedField) else "trained"
         document = {"format_version": FORMAT_VERSION, "field": kind, "names": list(names), **record}
         write_json(folder / "segmentation.json", document)

@@ -6,6 +6,9 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 
+import torch
+from torch import Tensor
+
 from sanerf.data.pixels import load_bank
 from sanerf.data.scene import Scene
 from sanerf.errors import UserError
@@ -23,6 +26,8 @@ LEAST_SIDE = 11
 
 CURVE_EVERY = 50
 """Steps whose errors are averaged into one line of the training curve."""
+FETCH_EVERY = 10
+"""Steps after which their errors are fetched from the device, which is waited for; it divides `CURVE_EVERY`."""
 
 
 def train_run(
@@ -38,9 +43,9 @@ def train_run(
     """Train a radiance field of `scene` into the run folder `out`, on the kernels' device; nothing is done if that has
     been done.
 
-    `on_step(step, steps, psnr, seconds)` gets the running PSNR of the training rays. All `ranks` call this; the first
-    calls `on_step` and writes the folder, which all of them must see. Raises UserError for pictures that cannot be read
-    and for a folder that holds another run or that another process works on.
+    `on_step(step, steps, psnr, seconds)` gets the running PSNR of the training rays, anew every ten steps. All `ranks`
+    call this; the first calls `on_step` and writes the folder, which all of them must see. Raises UserError for
+    pictures that cannot be read and for a folder that holds another run or that another process works on.
     """
     for view in scene.train:
         camera = scene.views[view].camera
@@ -75,10 +80,16 @@ def _train(
         load_checkpoint(run.checkpoint, state)
     curve = _read_curve(run.curve, state.step)
     recent: list[float] = []
+    on_device: list[Tensor] = []
+    psnr: float | None = None
 
-    def each_step(step: int, steps: int, error: float, seconds: float) -> None:
-        recent.append(error)
-        psnr = -10 * math.log10(max(sum(recent) / len(recent), 1e-10))
+    def each_step(step: int, steps: int, error: Tensor, seconds: float) -> None:
+        nonlocal psnr
+        on_device.append(error)
+        if psnr is None or step % FETCH_EVERY == 0 or step == steps:
+            recent.extend(torch.stack(on_device).tolist())
+            on_device.clear()
+            psnr = -10 * math.log10(max(sum(recent) / len(recent), 1e-10))
         if step % CURVE_EVERY == 0 or step == steps:
             curve.append({"step": step, "psnr": round(psnr, 3), "seconds": round(seconds, 2)})
             recent.clear()

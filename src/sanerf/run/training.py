@@ -103,18 +103,19 @@ def uniform_share(start: float, end: float, progress: float) -> float:
     return start * (end / start) ** min(progress, 1.0) if start > 0 else 0.0
 
 
-def training_step(state: TrainingState, bank: PixelBank, plan: SamplingPlan, config: TrainingConfig) -> float:
-    """One optimisation step; the mean squared colour error of this process's rays."""
+def training_step(state: TrainingState, bank: PixelBank, plan: SamplingPlan, config: TrainingConfig) -> Tensor:
+    """One optimisation step; the mean squared colour error of this process's rays, a number on the field's device that
+    nobody has waited for yet."""
     kernels = state.field.grid.kernels
     device = state.density_grid.device
     pixels = bank.draw(state.ranks.share(config.rays), state.generator)
-    rays = bank.rays(pixels)
+    view = bank.view_of(pixels)
+    rays = bank.rays(pixels, view)
     target, opacity = bank.colours(pixels), bank.opacities(pixels)
 
     samples = sample_rays(state.field, state.density_grid, rays, plan, kernels, state.generator)
     _scale_gradients(samples)
     rgb = composite_colour(state.field, samples, rays.directions, threshold=1e-4)
-    view = bank.view_of(pixels)
     rgb = rgb * state.exposure(view)
     if opacity is not None:
         # A background of random colour, so that empty space can only be explained by emptiness.
@@ -142,7 +143,7 @@ def training_step(state: TrainingState, bank: PixelBank, plan: SamplingPlan, con
         # What all processes have seen, so that each cell fades once, as it would in one process.
         p_world, density = state.ranks.gather(p_world), state.ranks.gather(density)
         kernels.update_density_grid(state.density_grid, p_world, density, config.grid_decay, plan.unbounded)
-    return error.item()
+    return error
 
 
 def _scale_gradients(samples: RaySamples) -> None:
@@ -163,14 +164,15 @@ def train(
     checkpoint: Path,
     *,
     minutes: float | None = None,
-    on_step: Callable[[int, int, float, float], None] | None = None,
+    on_step: Callable[[int, int, Tensor, float], None] | None = None,
 ) -> None:
     """Train to `config.steps`, or for `minutes` if that is sooner, from where the state stands.
 
     `on_step(step, steps, error, seconds)` is called after each step with the steps that there will be (an estimate
-    where time decides), the mean squared error and the training time so far, earlier sittings included. Control-C waits
-    for the step to end, writes a checkpoint and then raises its KeyboardInterrupt. Of several processes the first one's
-    clock counts; it alone writes and calls `on_step`, which then must not raise; Control-C in one stops all.
+    where time decides), the mean squared error and the training time so far, earlier sittings included. The error is a
+    tensor of one number: who reads it on CUDA waits for the step. Control-C waits for the step to end, writes a
+    checkpoint and then raises its KeyboardInterrupt. Of several processes the first one's clock counts; it alone writes
+    and calls `on_step`, which then must not raise; Control-C in one stops all.
     """
     assert config.steps is not None or minutes is not None, "training without an end"
     began, saved = time.monotonic() - state.seconds, time.monotonic()
@@ -185,11 +187,9 @@ def train(
                 error = training_step(state, bank, replace(plan, uniform=uniform), config)
                 state.step += 1
                 now = time.monotonic()
-                told = [error, now - began, now - saved > config.checkpoint_seconds, interrupted()]
-                errors, clocks, checkpoints_due, interrupts = state.ranks.gather(
-                    torch.tensor([told], dtype=torch.float64)
-                ).T
-                error, state.seconds = errors.mean().item(), clocks[0].item()
+                told = [now - began, now - saved > config.checkpoint_seconds, interrupted()]
+                clocks, checkpoints_due, interrupts = state.ranks.gather(torch.tensor([told], dtype=torch.float64)).T
+                error, state.seconds = state.ranks.mean(error), clocks[0].item()
                 if on_step is not None and state.ranks.first:
                     steps = max(state.step, round(state.step / _progress(state, config, minutes)))
                     on_step(state.step, steps, error, state.seconds)
