@@ -7,7 +7,7 @@ from analytic_scene import numba_kernels
 from sanerf.aggregate.agreement import agreeing_masks, fit_and_review, mask_agreement
 from sanerf.aggregate.ray_bank import PixelLattice, RayBank
 from sanerf.aggregate.revise import RenderedIdentities
-from sanerf.aggregate.view_masks import ViewMask
+from sanerf.aggregate.view_masks import ViewMask, ViewMasks
 from sanerf.fields.object import ObjectConfig, ObjectField
 
 SIDE = 10
@@ -42,7 +42,8 @@ def bank(views: int) -> RayBank:
     lattices = {view: PixelLattice(view * SIDE**2, SIDE, SIDE, 0, 0, 1) for view in range(views)}
     nothing = torch.zeros(0)
     first_sample = torch.zeros(rays + 1, dtype=torch.int64)
-    return RayBank(torch.zeros(0, 3), nothing, first_sample, torch.zeros(rays), torch.ones(rays, 1).bool(), lattices)
+    end = torch.zeros(rays)
+    return RayBank(torch.zeros(0, 3), nothing, first_sample, end, end, torch.ones(rays, 1).bool(), lattices)
 
 
 def test_agreement_is_the_iou_with_what_is_rendered():
@@ -84,6 +85,7 @@ def test_of_five_views_the_one_that_contradicts_is_left_out_of_the_second_fit(wr
     rendered = {view: seen(view, square(2, 6)) for view in range(5)}
     monkeypatch.setattr("sanerf.aggregate.agreement.render_identities", lambda field, bank: rendered)
     taught: list[RayBank] = []
+    told: list[ViewMasks] = []
     kept = fit_and_review(
         FIELD,
         bank(5),
@@ -91,9 +93,10 @@ def test_of_five_views_the_one_that_contradicts_is_left_out_of_the_second_fit(wr
         names=["a"],
         reviews=1,
         least_agreement=0.5,
-        fit=lambda masked, given, number: taught.append(masked),
+        fit=lambda masked, given, number: (taught.append(masked), told.append(given)),
     )
     assert sorted(kept) == [0, 1, 2, 4] and len(taught) == 2
+    assert told == [masks, kept]
     of_view = taught[1].possible.reshape(5, SIDE**2, 2)
     assert bool(of_view[3].all())
     for view in (0, 1, 2, 4):

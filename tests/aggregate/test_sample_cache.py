@@ -56,8 +56,8 @@ def test_the_bank_is_the_same_to_the_bit_without_with_and_from_the_cache(path):
     assert not asked
     assert_same(made, without)
     assert_same(found, without)
-    # Eight bytes a sample and six a ray, and less than a kilobyte that says what they are.
-    assert 0 < path.stat().st_size - 8 * len(without.weights) - 6 * len(without) < 1000
+    # Eight bytes a sample and ten a ray, and less than a kilobyte that says what they are.
+    assert 0 < path.stat().st_size - 8 * len(without.weights) - 10 * len(without) < 1000
 
 
 def other_field() -> dict:
