@@ -37,7 +37,7 @@ def bank_of(path: Path | None, of: Renderer, cameras=CAMERAS, field_settings="",
 
 
 def assert_same(a: RayBank, b: RayBank) -> None:
-    for name in ("p_world", "weights", "first_sample", "accumulation", "possible"):
+    for name in ("p_world", "weights", "first_sample", "accumulation", "distance", "possible"):
         assert torch.equal(getattr(a, name), getattr(b, name)), name
     assert a.lattices == b.lattices
 
