@@ -49,7 +49,8 @@ def write_masks(directory: Path, name: str, masks: Iterable[tuple[str, Bool[np.n
     """Write DIRECTORY/NAME/STEM.png for each pair of a view's stem and its mask, 255 on the object; give the folder.
 
     Of an earlier mask folder of the same name the masks of the same views are replaced. `masks.items()` of a dict will
-    do, and a generator keeps memory small. Raises UserError where a name cannot be a file's, two views share a stem, or the folder is not ours.
+    do, and a generator keeps memory small. Raises UserError where a name cannot be a file's, two views share a stem, or
+    the folder is not ours.
     """
     folder = check_masks_folder(directory, name)
     with shared_folder(folder, MASKS_WRITER) as temporary:
