@@ -10,8 +10,8 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,8 @@ from sanerf.errors import UserError, on_one_line
 from sanerf.shapes import Bool, UInt8, UInt16
 
 FOLDER_MARKER = ".written-by-sanerf"
-"""The file by which a folder is known as ours: empty where `atomic_folder` wrote it, else with its writer's name."""
+"""The file by which a folder is known as ours: empty where `atomic_folder` wrote it, else with its writer's name in the
+first line and, where `shared_folder` wrote it, a JSON list of the files that it wrote behind that."""
 
 _REASONS = {
     errno.ENOSPC: "the disk is full",
@@ -65,20 +66,64 @@ def atomic_write(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
-def check_folder(path: Path, writer: str | None = None) -> None:
-    """Raise UserError where `atomic_folder` or, for its `writer`, `open_own_folder` would.
+def check_file(path: Path) -> None:
+    """Raise UserError where `atomic_write` would, as far as that can be known before: at a folder, and where the system
+    refuses new files."""
+    if path.is_dir():
+        raise UserError(f"cannot write {path}: it is a folder, and a file is to be written")
+    _check_place(path, path)
 
-    That is at a file, and at a folder that holds what the one or the other did not write.
+
+def check_folder(path: Path, writer: str = "") -> None:
+    """Raise UserError where `open_own_folder` or `shared_folder` would for this `writer`, and `atomic_folder` without.
+
+    That is at a file, at a folder that holds what the writer did not write, and where the system refuses new files.
     """
     if path.exists() and not path.is_dir():
         raise UserError(f"cannot write {path}: it is a file, and a folder is to be written")
+    _check_writer(path, writer)
     if path.is_dir() and not (path / FOLDER_MARKER).exists() and any(path.iterdir()):
         raise UserError(f"{path} holds files that sanerf did not write, so it is not replaced; choose a new folder")
-    if writer is not None and (path / FOLDER_MARKER).exists():
-        found = (path / FOLDER_MARKER).read_text(encoding="utf-8").strip()
-        if found != writer:
-            by = f"`sanerf {found}`" if found else "another command of sanerf"
-            raise UserError(f"{path} was written by {by}, not by `sanerf {writer}`; choose a new folder")
+    _check_place(path / FOLDER_MARKER, path)
+
+
+def check_unowned(path: Path, writer: str) -> None:
+    """Raise UserError where `path`, a folder in which `writer` makes folders of its own, is all another command's."""
+    _check_writer(path, writer)
+
+
+def _check_writer(path: Path, writer: str) -> None:
+    if not (path / FOLDER_MARKER).exists():
+        return
+    found, _ = _read_marker(path)
+    if found != writer:
+        by = f"`sanerf {found}`" if found else "another command of sanerf"
+        but = f", not by `sanerf {writer}`" if writer else ""
+        raise UserError(f"{path} was written by {by}{but}; choose a new folder")
+
+
+def _read_marker(path: Path) -> tuple[str, set[str]]:
+    """The writer of a marked folder, empty where none is named, and the files that it is known to have written."""
+    writer, _, listed = (path / FOLDER_MARKER).read_text(encoding="utf-8").partition("\n")
+    try:
+        return writer.strip(), set(json.loads(listed or "[]"))
+    except (ValueError, TypeError):
+        return writer.strip(), set()
+
+
+def _check_place(file: Path, path: Path) -> None:
+    """Raise UserError, about `path`, where no `file` can be made, by trying one beside it or above its folder."""
+    file = _real(file)
+    there = next(folder for folder in file.absolute().parents if os.path.lexists(folder))
+    probe = there / f".{uuid.uuid4().hex[:12]}.part"
+    with _failures_named(path, probe):
+        with suppress(FileNotFoundError):
+            path.lstat()
+        try:
+            probe.touch()
+        finally:
+            with suppress(OSError):
+                probe.unlink()
 
 
 def open_own_folder(path: Path, writer: str) -> None:
@@ -96,24 +141,41 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     """Give a temporary folder beside `path` to fill; put it in the place of `path` if all went well.
 
     A folder that is already there is replaced whole, leftovers of an earlier run included, but only if it is empty or
-    an earlier `atomic_folder` made it: raises UserError before any work where it holds other people's files.
+    an earlier `atomic_folder` made it: raises UserError before any work where it holds other people's files. For
+    folders of which the program alone knows; where the user chooses the place, `shared_folder` loses nothing.
     """
     check_folder(path)
     path = _real(path)
-    temporary = _sibling(path)
-    with _failures_named(path, temporary):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            temporary.mkdir()
-            yield temporary
-            (temporary / FOLDER_MARKER).touch()
-            for folder, _, names in os.walk(temporary):
-                for name in names:
-                    _flush(Path(folder, name))
-                _flush_folder(Path(folder))
-            _swap_folder(temporary, path)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+    with _staged(path, _sibling(path)) as temporary:
+        yield temporary
+        (temporary / FOLDER_MARKER).touch()
+        _flush_all(temporary)
+        _swap_folder(temporary, path)
+
+
+@contextmanager
+def shared_folder(path: Path, writer: str) -> Iterator[Path]:
+    """Give a temporary folder to fill; put its files into `path` if all went well.
+
+    A new folder appears whole. Into an empty one, or one that `writer` wrote before, they are put beside what is there:
+    files of the same names that `writer` itself wrote are replaced, all others stay, and a failure puts back what was
+    there. Raises UserError before any work where the folder is another writer's or other people's, and at the end where
+    a file of the same name is.
+    """
+    check_folder(path, writer)
+    path = _real(path)
+    # A folder that is there may be a file system of its own, and the one above it may be closed to us.
+    with _staged(path, _sibling(path / path.name if path.is_dir() else path)) as temporary:
+        yield temporary
+        names = sorted(file.relative_to(temporary).as_posix() for file in temporary.rglob("*") if not file.is_dir())
+        _write_marker(temporary, writer, names)
+        _flush_all(temporary)
+        if path.exists():
+            _check_writer(path, writer)
+            _put_into(path, temporary, writer, names)
+        else:
+            os.rename(temporary, path)
+            _flush_folder(path.parent)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -204,6 +266,63 @@ def _failures_named(path: Path, temporary: Path) -> Iterator[None]:
         if reason is None or not about_us:
             raise
         raise UserError(f"cannot write {path}: {reason}") from error
+
+
+@contextmanager
+def _staged(path: Path, temporary: Path) -> Iterator[Path]:
+    """A new folder `temporary` to fill for `path`; it is gone at the end if it is still there."""
+    with _failures_named(path, temporary):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            temporary.mkdir()
+            yield temporary
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _write_marker(folder: Path, writer: str, names: Collection[str]) -> None:
+    write_text(folder / FOLDER_MARKER, f"{writer}\n{json.dumps(sorted(names))}\n")
+
+
+def _put_into(path: Path, new: Path, writer: str, names: list[str]) -> None:
+    """Rename the files of the folder `new` into `path`; any exception puts back what was there."""
+    marked = (path / FOLDER_MARKER).exists()
+    known = _read_marker(path)[1] if marked else set()
+    for name in names:
+        if os.path.lexists(path / name) and name not in known:
+            raise UserError(f"{path / name} was not written by `sanerf {writer}`, so it is not replaced; move it away")
+    before = new / ".before"
+    put: list[str] = []
+    try:
+        # First the list: a file that is not on it would be taken for somebody else's, should the power fail.
+        _write_marker(path, writer, known.union(names))
+        for name in names:
+            (before / name).parent.mkdir(parents=True, exist_ok=True)
+            (path / name).parent.mkdir(parents=True, exist_ok=True)
+            put.append(name)
+            if os.path.lexists(path / name):
+                os.rename(path / name, before / name)
+            os.rename(new / name, path / name)
+    except BaseException:
+        for name in put:
+            if os.path.lexists(before / name):
+                os.replace(before / name, path / name)
+            elif not os.path.lexists(new / name):
+                (path / name).unlink(missing_ok=True)
+        if marked:
+            _write_marker(path, writer, known)
+        else:
+            (path / FOLDER_MARKER).unlink(missing_ok=True)
+        raise
+    for folder in {(path / name).parent for name in names}:
+        _flush_folder(folder)
+
+
+def _flush_all(top: Path) -> None:
+    for folder, _, names in os.walk(top):
+        for name in names:
+            _flush(Path(folder, name))
+        _flush_folder(Path(folder))
 
 
 def _flush(path: Path) -> None:

@@ -1,11 +1,12 @@
 """`sanerf export`: files that other programs open."""
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from command_process import files, size_of
+from command_process import assert_refused, files, size_of
 from command_stage import HEIGHT, TEST, VIEWS, WIDTH
 
 from analytic_scene import BALL_RADIUS
@@ -38,3 +39,55 @@ def test_exports_open_in_other_programs(segmented, sanerf):
     assert len(radii) > 50 and float(np.median(radii)) == pytest.approx(2 * BALL_RADIUS, abs=0.2)
     assert len(mesh.faces) > 50
     assert float(np.abs(mesh.vertices).max()) < 2 * BALL_RADIUS + 0.6
+
+
+def test_cut_outs_and_masks_of_another_object_are_never_lost(segmented, sanerf, tmp_path):
+    def export(form: str, name: str, out: Path):
+        return sanerf("export", segmented.run, "--name", name, "--format", form, "--views", "test", "--out", out)
+
+    rgba, masks = tmp_path / "rgba", tmp_path / "masks"
+    assert export("rgba", "ball", rgba).code == 0
+    (rgba / "my_notes.txt").write_text("mine")
+    ball = {name: (rgba / name).read_bytes() for name in files(rgba)}
+    assert set(ball) == {"0.png", "8.png", "my_notes.txt"}
+    assert_refused(
+        export("rgba", "wall", rgba),
+        "rgba was written by `sanerf export --format rgba --name ball`, not by .* --name wall`; choose a new folder",
+    )
+    assert export("rgba", "ball", rgba).code == 0
+    assert {name: (rgba / name).read_bytes() for name in files(rgba)} == ball
+    for name in ("ball", "wall"):
+        assert export("masks", name, masks).code == 0
+    assert files(masks) == sorted(f"{name}/{stem}.png" for name in ("ball", "wall") for stem in TEST)
+    rendered = tmp_path / "rendered"
+    assert sanerf("render", segmented.run, "--out", rendered).code == 0
+    for out in (rendered, rgba):
+        assert_refused(export("masks", "wall", out), "was written by `sanerf .*, not by `sanerf export --format masks`")
+    assert_refused(export("rgba", "ball", rendered), "rendered was written by `sanerf render`, not by `sanerf export")
+
+
+def test_what_cannot_work_is_refused_before_the_field_is_loaded(segmented, sanerf, tmp_path, monkeypatch):
+    def loaded(*_, **__):
+        raise AssertionError("the field is loaded")
+
+    for command in ("export", "evaluate"):
+        monkeypatch.setattr(f"sanerf.cli.{command}.open_trained", loaded)
+    (tmp_path / "x.glb").mkdir()
+    (tmp_path / "x.ply").mkdir()
+    (tmp_path / "file").touch()
+    export = ("export", segmented.run, "--name", "ball", "--format")
+    for arguments, message in (
+        ((*export, "mesh", "--out", tmp_path / "a.glb", "--resolution", 100_000), "100000 means more than 216 million"),
+        ((*export, "mesh", "--out", tmp_path / "a.glb", "--resolution", 10**11), "means more than 216 million"),
+        ((*export, "mesh", "--out", tmp_path / "a.glb", "--resolution", 10**30), "means more than 216 million"),
+        ((*export, "mesh", "--out", tmp_path / "x.glb"), r"cannot write \S+x.glb: it is a folder, and a file is"),
+        ((*export, "points", "--out", tmp_path / "x.ply"), r"cannot write \S+x.ply: it is a folder, and a file is"),
+        ((*export, "points", "--out", tmp_path / "file" / "x.ply"), "a part of the path is a file, not a folder"),
+        ((*export, "masks", "--out", tmp_path / "file" / "x"), "a part of the path is a file, not a folder"),
+        (("evaluate", segmented.run, "--report", tmp_path), "cannot write .*: it is a folder, and a file is"),
+        (("evaluate", segmented.run, "--report", tmp_path / "file" / "r.html"), "a part of the path is a file"),
+    ):
+        assert_refused(sanerf(*arguments), message)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "x.glb", "x.ply"]
+    monkeypatch.setitem(sys.modules, "skimage.measure", None)
+    assert_refused(sanerf(*export, "mesh", "--out", tmp_path / "a.glb"), r"scikit-image.*sanerf\[mesh\]")

@@ -2,6 +2,7 @@
 
 import signal
 
+import numpy as np
 import pytest
 from command_process import assert_refused, files, in_a_process
 from PIL import Image
@@ -34,6 +35,41 @@ def test_process_is_interrupted_by_a_signal_and_goes_on_with_its_pictures_and_fe
 
     monkeypatch.setattr("sanerf.sfm.process.gather_photos", again)
     assert_refused(sanerf("process", photos, "--out", out), "no posed scene: 0 of 3 photos registered")
+
+
+# In the middle of pycolmap's own import, where what is raised is made something else, or nothing.
+STOP_THE_IMPORT = """
+import os, signal, sys
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == "pyceres":
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Finder())
+"""
+
+
+def test_process_is_interrupted_while_pycolmap_is_imported(tmp_path):
+    pytest.importorskip("pycolmap", reason="the extra 'colmap' is not installed")
+    photos, out = tmp_path / "photos", tmp_path / "scene"
+    photos.mkdir()
+    for index in range(3):
+        Image.new("RGB", (64, 48), (40 * index, 90, 120)).save(photos / f"{index}.png")
+    ended = in_a_process("process", photos, "--out", out, prelude=STOP_THE_IMPORT)
+    assert ended.code == 1 and ended.out == "" and not out.exists()
+    assert ended.err.splitlines() == [f"{WHOLE}, and the same command goes on from what this one has done"]
+
+
+def test_a_process_that_finds_nothing_says_so_in_one_line_and_leaves_nothing(tmp_path):
+    pytest.importorskip("pycolmap", reason="the extra 'colmap' is not installed")
+    photos, out = tmp_path / "photos", tmp_path / "scene"
+    photos.mkdir()
+    noise = np.random.default_rng(0)
+    for index in range(3):
+        small = Image.fromarray(noise.integers(0, 256, (30, 40, 3), dtype=np.uint8))
+        small.resize((320, 240), Image.Resampling.NEAREST).save(photos / f"{index}.png")
+    ended = in_a_process("process", photos, "--out", out)
+    assert_refused(ended, "no posed scene: 0 of 3 photos registered; these 3 share no features with the others")
+    assert "sfm" not in ended.err and "Failed to create" not in ended.err and not out.exists()
 
 
 @pytest.mark.parametrize("command", ["export", "render", "evaluate"])

@@ -8,6 +8,7 @@ from command_stage import HEIGHT, TEST, VIEWS, WIDTH, ball_mask, stage_camera
 from PIL import Image
 
 from analytic_scene import cast
+from sanerf.files import open_own_folder
 from sanerf.geometry.cameras import image_rays
 
 
@@ -46,6 +47,22 @@ def test_a_camera_path_is_rendered(segmented, sanerf, tmp_path):
     assert files(tmp_path / "out") == ["rgb/00000.png", "rgb/00001.png"]
     middle = np.asarray(Image.open(tmp_path / "out" / "rgb" / "00001.png"))[5, 10].astype(int)
     assert np.abs(middle - np.array([0.9, 0.2, 0.1]) * 255).max() < 40
+
+
+def test_pictures_of_several_calls_lie_in_one_folder_and_nothing_of_others_is_lost(segmented, sanerf, tmp_path):
+    out = tmp_path / "out"
+    assert sanerf("render", segmented.run, "--what", "rgb", "--out", out).code == 0
+    (out / "my_notes.txt").write_text("mine")
+    assert sanerf("render", segmented.run, "--what", "depth", "--out", out).code == 0
+    expected = ["my_notes.txt", *(f"rgb/{stem}.png" for stem in TEST)]
+    expected += [f"depth/{stem}.{ending}" for stem in TEST for ending in ("npy", "png")]
+    assert files(out) == sorted(expected)
+    other = tmp_path / "everything"
+    open_own_folder(other, "masks --everything")
+    (other / "index.html").write_text("hours of work")
+    ended = sanerf("render", segmented.run, "--what", "rgb", "--out", other)
+    assert_refused(ended, "everything was written by `sanerf masks --everything`, not by `sanerf render`; choose a new")
+    assert files(other) == ["index.html"]
 
 
 def test_arguments_are_checked_before_the_field_is_loaded(segmented, sanerf, tmp_path, monkeypatch):

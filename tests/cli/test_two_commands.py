@@ -4,7 +4,9 @@ import shutil
 
 import pytest
 from command_process import assert_refused, files
+from command_stage import write_scene
 
+from sanerf.locks import file_lock
 from sanerf.run.lock import run_lock
 
 
@@ -23,6 +25,17 @@ def test_a_second_command_on_a_run_is_refused_and_changes_nothing(command, stage
         ended = sanerf(command, *arguments[command])
     assert_refused(ended, r"another command \(process \d+\) is at work on \S+run; wait until it is done")
     assert {name: (run / name).stat().st_mtime_ns for name in files(run)} == before
+
+
+def test_a_second_process_on_a_scene_is_refused_and_changes_nothing(sanerf, tmp_path):
+    pytest.importorskip("pycolmap", reason="the extra 'colmap' is not installed")
+    scene = write_scene(tmp_path / "photos", frames=3)
+    out = tmp_path / "out"
+    with file_lock(out / ".lock", "held by the test"):
+        ended = sanerf("process", scene / "images", "--out", out)
+        assert [path.name for path in out.iterdir()] == [".lock"]
+    assert_refused(ended, r"another command \(process \d+\) is at work on \S+out; wait until it is done, or choose")
+    assert not out.exists()
 
 
 class NoField:

@@ -57,13 +57,13 @@ def test_crop_is_the_box_of_what_shows(photo):
     assert rgba_cutout(photo, 0 * alpha, crop_to_alpha=True).shape == (12, 20, 4)
 
 
-def test_masks_folder_follows_the_contract_and_is_replaced_whole(tmp_path):
+def test_masks_folder_follows_the_contract_and_keeps_the_other_views(tmp_path):
     mask = np.zeros((4, 6), dtype=bool)
     mask[1, 2] = True
     write_masks(tmp_path, "golden cape", [("IMG_1", ~mask), ("IMG_2", mask)])
     folder = write_masks(tmp_path, "golden cape", {"IMG_1": mask}.items())
     assert folder == tmp_path / "golden cape"
-    assert {path.name for path in folder.iterdir()} == {"IMG_1.png", FOLDER_MARKER}
+    assert {path.name for path in folder.iterdir()} == {"IMG_1.png", "IMG_2.png", FOLDER_MARKER}
     picture = Image.open(folder / "IMG_1.png")
     assert picture.mode == "L"
     np.testing.assert_array_equal(np.asarray(picture), mask * 255)

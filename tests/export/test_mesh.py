@@ -12,7 +12,7 @@ import trimesh
 from torch import Tensor
 
 from sanerf.errors import MissingExtraError, UserError
-from sanerf.export.lattice import BLOCK, Lattice, lattice_positions, make_lattice, sample_lattice
+from sanerf.export.lattice import BLOCK, Lattice, check_resolution, lattice_positions, make_lattice, sample_lattice
 from sanerf.export.mesh import (
     Mesh,
     colour_vertices,
@@ -175,6 +175,26 @@ def test_no_surface_a_flat_box_and_too_fine_a_grid_are_said():
         mesh_from_function(ball, bounds_min=LOW, bounds_max=LOW, resolution=16)
     with pytest.raises(UserError, match="at most 216 million"):
         mesh_from_function(ball, bounds_min=LOW, bounds_max=HIGH, resolution=2000)
+    for resolution in (10**7, 10**11, 10**30, 10**400):
+        with pytest.raises(UserError, match="more than 216 million grid points"):
+            mesh_from_function(ball, bounds_min=LOW, bounds_max=HIGH, resolution=resolution)
+
+
+def test_a_resolution_is_refused_beforehand_where_no_object_could_be_meshed_with_it():
+    """The flattest of grown boxes, 11 : 1 : 1, decides: what is refused for it is too fine for every other box, too.
+
+    2961 is the largest whole number r with (r + 1) (r // 11 + 1)^2 up to 600^3; blocks of 8 cells cost some of it.
+    """
+    needle = torch.tensor([11.0, 1.0, 1.0])
+    largest = max(r for r in range(600, 4000) if (r + 1) * (r // 11 + 1) ** 2 <= 600**3)
+    check_resolution(largest)
+    assert largest == 2961
+    for resolution in (largest + 1, 100_000, 10**11, 10**30):
+        with pytest.raises(UserError, match=f"a mesh resolution of {resolution} means more than 216 million"):
+            check_resolution(resolution)
+    with pytest.raises(UserError, match="216 million"):
+        make_lattice(torch.zeros(3), needle, resolution=largest + 1)
+    assert make_lattice(torch.zeros(3), needle, resolution=largest - 60).cells[0] >= largest - 60
 
 
 def test_without_scikit_image_the_extra_is_named(monkeypatch):

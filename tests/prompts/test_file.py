@@ -151,6 +151,7 @@ MASK = {"view": "a.jpg", "path": "a.png"}
         ({"name": "..", "points": [CLICK]}, "'name' becomes a folder"),
         ({"name": "a\n", "points": [CLICK]}, "'name' becomes a folder"),
         ({"name": "x" * 101, "points": [CLICK]}, "'name' becomes a folder"),
+        ({"name": "\u5e03" * 86, "points": [CLICK]}, "at most 255 bytes in UTF-8, not 258"),
         ({"name": "cape", "points": CLICK}, "object 'cape': 'points' must be a list"),
         ({"name": "cape", "points": [7]}, "object 'cape', points[0] must be a JSON object"),
         ({"name": "cape", "points": [{**CLICK, "label": 2}]}, "object 'cape', points[0]: 'label'"),
@@ -202,6 +203,14 @@ def test_wrong_objects_are_named_with_their_key(tmp_path: Path, entry: dict, wor
 )
 def test_wrong_files_are_one_sentence(tmp_path: Path, document: object, words: str):
     assert words in wrong(tmp_path / "prompts.json", document)
+
+
+def test_a_name_as_long_as_file_systems_allow_is_read_and_becomes_a_folder(tmp_path: Path):
+    path = tmp_path / "prompts.json"
+    path.write_text(json.dumps({"objects": [{"name": "\u5e03" * 85, "points": [CLICK]}]}))
+    name = read_prompts(path).objects[0].name
+    (tmp_path / name).mkdir()
+    assert len(name.encode()) == 255 and (tmp_path / name).is_dir()
 
 
 def test_files_that_cannot_be_read_or_written(tmp_path: Path):

@@ -33,6 +33,12 @@ def test_each_photograph_without_a_place_has_its_most_likely_reason():
     )
 
 
+def test_where_none_is_registered_nothing_is_said_of_those_that_were():
+    assert explanation([photo(name) for name in "abc"]) == (
+        "0 of 3 photos registered; these 3 overlap too little with the others, or the camera stood still: a, b, c"
+    )
+
+
 def test_long_lists_are_cut_and_a_full_success_is_short():
     assert explanation([photo(str(i), registered=True) for i in range(3)]) == "3 of 3 photos registered"
     many = [photo("x", registered=True), *(photo(f"p{i}", matches=0) for i in range(8))]

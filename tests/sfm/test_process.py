@@ -34,6 +34,14 @@ def similarity(source: np.ndarray, target: np.ndarray) -> tuple[float, np.ndarra
     return scale, rotation, mean_t - scale * rotation @ mean_s
 
 
+class Killed(Exception):
+    pass
+
+
+def killed(*arguments, **options):
+    raise Killed
+
+
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory) -> tuple[Path, dict[str, np.ndarray]]:
     """Neighbouring views of the bundled scene, without their poses, and `world_from_cam` of each."""
@@ -52,13 +60,6 @@ def test_poses_of_rendered_pictures_are_found_also_after_a_kill(photos, tmp_path
     call goes on with the features of the first."""
     folder, truth = photos
     out = tmp_path / "scene"
-
-    class Killed(Exception):
-        pass
-
-    def killed(*arguments, **options):
-        raise Killed
-
     with monkeypatch.context() as patched:
         patched.setattr(process_module, "reconstruct", killed)
         with pytest.raises(Killed):
@@ -87,21 +88,31 @@ def test_poses_of_rendered_pictures_are_found_also_after_a_kill(photos, tmp_path
     assert all(photo["registered"] and photo["matches"] > 100 for photo in document["photos"])
 
 
-def test_photographs_of_nothing_are_explained_and_a_full_folder_is_left_alone(tmp_path):
+def test_photographs_of_nothing_are_explained_and_a_full_folder_is_left_alone(tmp_path, monkeypatch):
     folder, out = tmp_path / "photos", tmp_path / "scene"
     folder.mkdir()
     for index in range(3):
         Image.new("RGB", (200, 150), (40 * index, 90, 120)).save(folder / f"{index}.png")
+    # A failure that is final leaves nothing that would be in the way of a call with other photographs or frames.
     with pytest.raises(UserError, match=r"no posed scene: 0 of 3 photos registered; these 3 show too little structure"):
         process(folder, out, frames=10, seed=0, progress=nothing)
+    assert not out.exists()
+    with pytest.raises(UserError, match=r"no posed scene: 0 of 3 photos registered; these 3 show too little structure"):
+        process(folder, out, frames=11, seed=0, progress=nothing)
     # What an older sanerf left unfinished is not gone on from: it measured sharpness otherwise.
     note, sharp = out / ".process" / "call.json", out / ".process" / "sharpness.json"
+    with monkeypatch.context() as patched:
+        patched.setattr(process_module, "reconstruct", killed)
+        with pytest.raises(Killed):
+            process(folder, out, frames=10, seed=0, progress=nothing)
     before, unfinished = sharp.read_text(), json.loads(note.read_text())
     sharp.write_text(json.dumps({name: 4711.0 for name in json.loads(before)}))
     unfinished["call"]["format_version"] = 1
     note.write_text(json.dumps(unfinished))
-    with pytest.raises(UserError, match=r"no posed scene: 0 of 3 photos registered"):
-        process(folder, out, frames=10, seed=0, progress=nothing)
+    with monkeypatch.context() as patched:
+        patched.setattr(process_module, "reconstruct", killed)
+        with pytest.raises(Killed):
+            process(folder, out, frames=10, seed=0, progress=nothing)
     assert sharp.read_text() == before
     # One more, of which nothing can be seen, does not stop the others. With other photographs the call starts anew.
     (folder / "3 cut.png").write_bytes((folder / "0.png").read_bytes()[:60])

@@ -37,8 +37,12 @@ class Evaluate(CommonOptions):
     def run(self) -> None:
         from sanerf.evaluation.run_evaluation import ScoredView, TrueMasks, evaluate_run, scores_to_json
         from sanerf.evaluation.run_report import ReportViews, scores_table, write_run_report
+        from sanerf.files import check_file
         from sanerf.run.segmentation import find_object, owners
 
+        if self.report is not None:
+            # Before the minutes that scoring takes.
+            check_file(self.report)
         with progress_bars() as progress:
             opened = open_trained(self.run_folder, self)
             views = opened.run.scene.split(self.views)

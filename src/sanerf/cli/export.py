@@ -29,7 +29,7 @@ class Export(CommonOptions):
     """cells along the mesh's longest side"""
 
     def run(self) -> None:
-        from sanerf.export.cutouts import write_masks
+        from sanerf.export.cutouts import check_masks_folder, write_masks
         from sanerf.export.from_run import (
             ObjectSource,
             ObjectSurface,
@@ -40,20 +40,30 @@ class Export(CommonOptions):
             view_cutout,
             view_mask,
         )
+        from sanerf.export.lattice import check_resolution
+        from sanerf.export.mesh import load_marching_cubes
         from sanerf.export.mesh_files import check_mesh_ending, write_mesh
         from sanerf.export.points import check_points_ending, write_points
-        from sanerf.files import atomic_folder, check_folder, write_png
+        from sanerf.files import check_file, check_folder, shared_folder, write_png
         from sanerf.run.segmentation import find_object
 
         # Before the minutes that rendering takes.
         if self.resolution < 8:
             raise UserError(f"--resolution should be at least 8, not {self.resolution}")
         if self.format == "mesh":
+            check_resolution(self.resolution)
             check_mesh_ending(self.out)
+            load_marching_cubes()
         elif self.format == "points":
             check_points_ending(self.out)
+        # One folder holds the cut-outs of one object, as their files are named after the views alone.
+        cutouts = f"export --format rgba --name {self.name}"
+        if self.format == "masks":
+            check_masks_folder(self.out, self.name)
+        elif self.format == "rgba":
+            check_folder(self.out, cutouts)
         else:
-            check_folder(self.out / self.name if self.format == "masks" else self.out)
+            check_file(self.out)
         with progress_bars() as progress:
             opened = open_trained(self.run_folder, self)
             segmentation = find_object(opened.segmentations, self.name, opened.run)
@@ -74,7 +84,7 @@ class Export(CommonOptions):
                 )
                 what = f"{len(views)} masks in {write_masks(self.out, self.name, pairs)}"
             elif self.format == "rgba":
-                with atomic_folder(self.out) as folder:
+                with shared_folder(self.out, cutouts) as folder:
                     for i, rendered in export_views(source, views, progress=progress):
                         write_png(folder / f"{scene.output_stem(i)}.png", view_cutout(source, i, rendered))
                 what = f"{len(views)} cut-outs in {self.out}"

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from sanerf.geometry.cameras import Camera
     from sanerf.run.folder import Run
 
+WRITER = "render"
+"""The name in the folder that it writes, by which a later call knows it."""
+
 
 @dataclass(frozen=True)
 class Render(CommonOptions):
@@ -29,14 +32,14 @@ class Render(CommonOptions):
     """comma-separated: rgb, depth, mask:NAME, overlay:NAME"""
 
     def run(self) -> None:
-        from sanerf.files import atomic_folder, check_folder
+        from sanerf.files import check_folder, shared_folder
         from sanerf.run.folder import open_run
         from sanerf.run.render_run import parse_outputs, write_outputs
         from sanerf.run.segmentation import find_object, render_objects
 
         # Before the field is loaded.
         outputs = parse_outputs(self.what)
-        check_folder(self.out)
+        check_folder(self.out, WRITER)
         run = open_run(self.run_folder)
         named = self._cameras(run)
         with progress_bars() as progress:
@@ -44,7 +47,7 @@ class Render(CommonOptions):
             wanted = {name: find_object(opened.segmentations, name, run) for _, name in outputs if name}
             # Newest first, as `owners` wants them; each field is evaluated once for all its objects.
             segmentations = [s for s in opened.segmentations if s in wanted.values()]
-            with atomic_folder(self.out) as folder:
+            with shared_folder(self.out, WRITER) as folder:
                 for done, (stem, camera) in enumerate(named, start=1):
                     rendered = render_objects(opened.renderer, camera, segmentations, run.background)
                     write_outputs(folder, stem, rendered, outputs, run.scene.world_from_file.scale)

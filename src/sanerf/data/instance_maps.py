@@ -22,11 +22,13 @@ from sanerf.data.capture import trailing_number
 from sanerf.data.images import open_picture
 from sanerf.data.scene import Scene
 from sanerf.errors import MissingExtraError, UserError
-from sanerf.files import atomic_folder, read_json, write_png
+from sanerf.files import read_json, shared_folder, write_png
 from sanerf.shapes import Int64
 
 SUFFIXES = (".png", ".npy", ".hdf5", ".h5")
 BLENDERPROC_KEY = "cp_instance_id_segmaps"
+WRITER = "masks --maps"
+"""The name in the folder of masks, by which a later call knows it."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +147,7 @@ def write_object_masks(folder: Path, objects: Mapping[str, Sequence[int]], scene
     """
     paths = map_paths(folder, scene)
     seen = dict.fromkeys(objects, 0)
-    with atomic_folder(out) as temporary:
+    with shared_folder(out, WRITER) as temporary:
         for index, path in paths.items():
             values = read_map(path)
             for name, numbers in objects.items():

@@ -12,9 +12,12 @@ import numpy as np
 import torch
 
 from sanerf.errors import UserError
-from sanerf.files import atomic_folder, write_png
+from sanerf.files import check_folder, check_unowned, shared_folder, write_png
 from sanerf.render.pictures import to_bytes
 from sanerf.shapes import Bool, Float, UInt8
+
+MASKS_WRITER = "export --format masks"
+"""The name in an object's folder of masks, by which a later call knows it."""
 
 
 def rgba_cutout(
@@ -46,16 +49,25 @@ def resize_alpha(alpha: Float[np.ndarray, "mh mw"], height: int, width: int) -> 
 def write_masks(directory: Path, name: str, masks: Iterable[tuple[str, Bool[np.ndarray, "h w"]]]) -> Path:
     """Write DIRECTORY/NAME/STEM.png for each pair of a view's stem and its mask, 255 on the object; give the folder.
 
-    An earlier mask folder of the same name is replaced whole. `masks.items()` of a dict will do, and a generator keeps
-    memory small. Raises UserError where a name cannot be a file's, two views share a stem, or the folder is not ours.
+    Of an earlier mask folder of the same name the masks of the same views are replaced. `masks.items()` of a dict will
+    do, and a generator keeps memory small. Raises UserError where a name cannot be a file's, two views share a stem, or
+    the folder is not ours.
     """
-    folder = directory / file_name(name)
-    with atomic_folder(folder) as temporary:
+    folder = check_masks_folder(directory, name)
+    with shared_folder(folder, MASKS_WRITER) as temporary:
         for stem, mask in masks:
             path = temporary / f"{file_name(stem)}.png"
             if path.exists():
                 raise UserError(f"two views are called {stem!r}, so their masks would overwrite each other")
             write_png(path, mask)
+    return folder
+
+
+def check_masks_folder(directory: Path, name: str) -> Path:
+    """The folder of an object's masks; UserError where `write_masks` would not write there."""
+    folder = directory / file_name(name)
+    check_unowned(directory, MASKS_WRITER)
+    check_folder(folder, MASKS_WRITER)
     return folder
 
 

@@ -16,6 +16,8 @@ BLOCK = 8
 _DENSE_BLOCKS = 8**3
 """A lattice of no more blocks is asked for whole: the coarse pass would save little and could miss thin parts."""
 _MOST_POINTS = 600**3
+_FLATTEST = 11
+"""Longest over shortest side, at most, of a box that has been grown on each side by a twentieth of its longest side."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,21 @@ class Lattice:
         return (self.cells[0] // BLOCK, self.cells[1] // BLOCK, self.cells[2] // BLOCK)
 
 
+def check_resolution(resolution: int) -> None:
+    """Raise UserError for a resolution that is too high for an object of any shape, in a box with a twentieth of its
+    longest side as margin."""
+    _check_least_points(resolution, resolution // _FLATTEST)
+
+
+def _check_least_points(resolution: int, shortest: int) -> None:
+    """Raise UserError where a lattice of `shortest` cells along two of its sides has too many points already."""
+    if (resolution + 1) * (shortest + 1) ** 2 > _MOST_POINTS:
+        raise UserError(
+            f"a mesh resolution of {resolution} means more than {_MOST_POINTS / 1e6:.0f} million grid points, whatever "
+            "the object's shape; ask for less"
+        )
+
+
 def make_lattice(bounds_min: Float[Tensor, "3"], bounds_max: Float[Tensor, "3"], *, resolution: int) -> Lattice:
     """A lattice of nearly cubic cells, `resolution` along the longest side, whole blocks along each.
 
@@ -39,6 +56,7 @@ def make_lattice(bounds_min: Float[Tensor, "3"], bounds_max: Float[Tensor, "3"],
     extent = (bounds_max - bounds_min).double().cpu()
     if resolution < 1 or not (extent > 0).all() or not torch.isfinite(extent).all():
         raise UserError(f"a mesh needs a box with a volume and a resolution of 1 or more, not {resolution} in {extent}")
+    _check_least_points(resolution, BLOCK)
     blocks = torch.ceil(extent / extent.max() * resolution / BLOCK - 1e-9).clamp(min=1).int().tolist()
     cells = (blocks[0] * BLOCK, blocks[1] * BLOCK, blocks[2] * BLOCK)
     points = (cells[0] + 1) * (cells[1] + 1) * (cells[2] + 1)

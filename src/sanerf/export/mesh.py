@@ -6,6 +6,7 @@ positive. Vertices are in the frame of the box that was given: nothing here turn
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -70,10 +71,7 @@ def _march(
     values: Float32[np.ndarray, "nx ny nz"], lattice: Lattice, level: float
 ) -> tuple[Float32[np.ndarray, "vertices 3"], Int[np.ndarray, "faces 3"], Bool[np.ndarray, "vertices"]]:
     """Marching cubes (Lewiner et al. 2003) with a layer of outside values round the box."""
-    try:
-        from skimage.measure import marching_cubes
-    except ImportError as error:
-        raise MissingExtraError("scikit-image", "mesh") from error
+    marching_cubes = load_marching_cubes()
     outside = min(float(values.min()), level - (float(values.max()) - level) - 1e-6)
     padded = np.pad(values, 1, constant_values=outside)
     # The manual of scikit-image (0.26) names "descent" for values higher inside, but "ascent" turns faces outwards.
@@ -84,6 +82,15 @@ def _march(
     invented = ((index < 0) | (index > cells)).any(axis=1)
     positions = lattice_positions(lattice, torch.from_numpy(np.clip(index, 0, cells)))
     return positions.numpy().astype(np.float32), faces.astype(np.int32), invented
+
+
+def load_marching_cubes() -> Callable[..., Any]:
+    """scikit-image's. MissingExtraError where it is not installed."""
+    try:
+        from skimage.measure import marching_cubes
+    except ImportError as error:
+        raise MissingExtraError("scikit-image", "mesh") from error
+    return marching_cubes
 
 
 def keep_large_components(mesh: Mesh, *, fraction: float = 0.05, cavities: bool = False) -> Mesh:

@@ -26,6 +26,8 @@ from sanerf.errors import UserError
 from sanerf.files import write_json
 
 _NAME_LENGTH = 100
+_NAME_BYTES = 255
+"""In UTF-8: what file systems allow."""
 _UNFIT = set('/\\<>:"|?*,')
 
 
@@ -188,6 +190,11 @@ def _name(name: Any, where: str) -> str:
         raise UserError(
             f"{where}: 'name' becomes a folder and must be at most {_NAME_LENGTH} characters without any of "
             f"{' '.join(sorted(_UNFIT))}, control characters, or a space or full stop at its ends"
+        )
+    size = len(name.encode())
+    if size > _NAME_BYTES:
+        raise UserError(
+            f"{where}: 'name' becomes a folder and must be at most {_NAME_BYTES} bytes in UTF-8, not {size}"
         )
     return name
 

@@ -30,6 +30,7 @@ def reasons(photos: list[Photo]) -> dict[str, list[str]]:
 
     Who its neighbours are is not known of a photograph without a place: all readable ones stand for them.
     """
+    any_registered = any(photo.registered for photo in photos)
     typical = float(np.median([photo.sharpness for photo in photos if photo.readable] or [0.0]))
     out: dict[str, list[str]] = {}
     for photo in photos:
@@ -43,8 +44,10 @@ def reasons(photos: list[Photo]) -> dict[str, list[str]]:
             reason = "show too little structure (plain, dark or overexposed)"
         elif photo.matches < FEW_MATCHES:
             reason = "share no features with the others"
-        else:
+        elif any_registered:
             reason = "overlap too little with those that were registered"
+        else:
+            reason = "overlap too little with the others, or the camera stood still"
         out.setdefault(reason, []).append(photo.name)
     return out
 

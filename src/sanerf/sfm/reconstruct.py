@@ -6,7 +6,8 @@ is done anew. All random choices are seeded.
 
 import signal
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -77,9 +78,14 @@ def reconstruct(images: Path, database: Path, work: Path, *, seed: int, total: i
         progress("register", done, total)
 
     work.mkdir(parents=True, exist_ok=True)
-    models = pycolmap.incremental_mapping(
-        str(database), str(images), str(work), options=options, next_image_callback=one_more
-    )
+    # That there is no model is an error to COLMAP's log; the caller says it in a sentence.
+    pycolmap.logging.minloglevel = int(pycolmap.logging.FATAL)
+    try:
+        models = pycolmap.incremental_mapping(
+            str(database), str(images), str(work), options=options, next_image_callback=one_more
+        )
+    finally:
+        pycolmap.logging.minloglevel = int(pycolmap.logging.ERROR)
     found: list[Any] = list(models.values())
     return max(found, key=lambda model: model.num_reg_images(), default=None)
 
@@ -160,14 +166,35 @@ def _match(
 
 def load_pycolmap() -> Any:
     """The package, quiet but for errors. MissingExtraError where it is not installed."""
-    # The package takes SIGTERM for a crash and prints a stack; whoever was asked before is asked again.
-    in_main_thread = threading.current_thread() is threading.main_thread()
-    before = signal.getsignal(signal.SIGTERM)
-    try:
-        import pycolmap
-    except ImportError as error:
-        raise MissingExtraError("pycolmap", "colmap") from error
-    if in_main_thread and before is not None:
-        signal.signal(signal.SIGTERM, before)
+    with _signals_afterwards():
+        try:
+            import pycolmap
+        except ImportError as error:
+            raise MissingExtraError("pycolmap", "colmap") from error
     pycolmap.logging.minloglevel = int(pycolmap.logging.ERROR)
     return pycolmap
+
+
+@contextmanager
+def _signals_afterwards() -> Iterator[None]:
+    """Control-C and SIGTERM wait until the block is left, and find whom they would have found before it.
+
+    While it is imported, the package makes a RuntimeError of an interruption, or nothing; and afterwards it takes
+    SIGTERM for a crash and prints a stack.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number, handler in before.items():
+        if handler not in (signal.SIG_IGN, None):
+            signal.signal(number, lambda number, _: came.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            if handler is not None:
+                signal.signal(number, handler)
+        for number in came[:1]:
+            signal.raise_signal(number)
