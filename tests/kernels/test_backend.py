@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from sanerf.errors import MissingExtraError, UserError
-from sanerf.kernels import numba_hash, reference
-from sanerf.kernels.backend import kernels_for
+from sanerf.kernels import numba_hash, numba_rays, reference
+from sanerf.kernels.backend import compiles_first, kernels_for
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 

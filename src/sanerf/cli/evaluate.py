@@ -15,6 +15,8 @@ from sanerf.errors import UserError
 class Evaluate(CommonOptions):
     """Score rendered views against photographs, and objects against true masks; writes report.html into the run."""
 
+    needs_less = "a run of smaller pictures (a larger `train --downscale`) needs less"
+
     run_folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")] = field(kw_only=True)
     """trained run folder"""
     masks: Annotated[Path | None, optional("DIR")] = None
@@ -32,7 +34,7 @@ class Evaluate(CommonOptions):
         from sanerf.run.segmentation import find_object, owners
 
         with progress_bars() as progress:
-            opened = open_trained(self.run_folder, self)
+            opened = open_trained(self.run_folder, self, photographs=True)
             views = opened.run.scene.split(self.views)
             if not views:
                 raise UserError(f"{self.run_folder} has no {self.views} views to score; try --views train")

@@ -27,9 +27,11 @@ def find_photos(source: Path) -> list[PhotoFile]:
         return [_loose(source)]
     try:
         scene = load_scene(source)
-    except UserError:
+    except UserError as error:
         # Who needs no cameras can do with pictures that have none, or whose cameras cannot be read.
         photos = [_loose(path) for path in pictures_in(source) or pictures_in(source / "images")]
+        if not photos and source.is_dir():
+            raise UserError(f"there are no photographs in {source} or its images/, nor a scene: {error}") from error
         if not photos:
             raise
     else:

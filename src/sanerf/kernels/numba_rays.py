@@ -4,6 +4,8 @@
 """
 
 import math
+import os
+from pathlib import Path
 from typing import no_type_check
 
 import numpy as np
@@ -16,6 +18,13 @@ from sanerf.kernels.reference import SamplingPlan
 from sanerf.shapes import Float
 
 _CHUNK = 64
+
+
+def is_compiled() -> bool:
+    """Whether training finds its kernels compiled, by this process or in a file that numba keeps, of this source."""
+    kept = Path(_weights_backward.stats.cache_path).glob(f"{Path(__file__).stem}.{_weights_backward.__name__}-*.nbi")
+    written = os.stat(__file__).st_mtime
+    return bool(_weights_backward.signatures) or any(path.stat().st_mtime >= written for path in kept)
 
 
 @njit(inline="always")
