@@ -47,7 +47,9 @@ def test_prompts_are_refused_before_the_field_and_its_kernels_are_loaded(stage, 
     (tmp_path / "broken.json").write_text('{"objects": [')
     assert_refused(sanerf("segment", stage.run, "--prompts", tmp_path / "broken.json"), "is no JSON")
     unknown = write_prompts(tmp_path / "unknown.json", view="42.png")
-    assert_refused(sanerf("segment", stage.run, "--prompts", unknown), r"unknown\.json: object 'ball': there is no view")
+    assert_refused(
+        sanerf("segment", stage.run, "--prompts", unknown), r"unknown\.json: object 'ball': there is no view"
+    )
     assert "the run was loaded" in sanerf("segment", stage.run, "--prompts", stage.prompts).err
 
 

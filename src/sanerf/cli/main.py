@@ -12,7 +12,7 @@ from contextlib import redirect_stderr, redirect_stdout
 # slowest of all beside others.) OpenMP reads this when torch is first imported, so it stands here.
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
-from sanerf import __version__
+import sanerf
 from sanerf.errors import DownloadError, ProcessLostError, UserError, is_out_of_memory
 from sanerf.torchrun import first_one_ends_us, is_first_process, process_count
 
@@ -25,7 +25,7 @@ def main() -> None:
     # Whoever asks a program to end, as a batch system does, gets the same as at Control-C: a checkpoint, a clean disk.
     signal.signal(signal.SIGTERM, _asked_to_end)
     if sys.argv[1:] == ["--version"]:
-        print(f"sanerf {__version__}")
+        print(f"sanerf {sanerf.__version__}")
         sys.exit(0)
     try:
         command = _parse() if is_first_process() else _parse_silently()
