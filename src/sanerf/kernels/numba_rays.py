@@ -22,9 +22,10 @@ _CHUNK = 64
 
 def is_compiled() -> bool:
     """Whether training finds its kernels compiled, by this process or in a file that numba keeps, of this source."""
-    kept = Path(_weights_backward.stats.cache_path).glob(f"{Path(__file__).stem}.{_weights_backward.__name__}-*.nbi")
-    written = os.stat(__file__).st_mtime
-    return bool(_weights_backward.signatures) or any(path.stat().st_mtime >= written for path in kept)
+    folder, written = _weights_backward.stats.cache_path, os.stat(__file__).st_mtime
+    files = f"{Path(__file__).stem}.{_weights_backward.__name__}-*.nbi"
+    kept = [] if folder is None else [path.stat().st_mtime for path in Path(folder).glob(files)]
+    return bool(_weights_backward.signatures) or any(when >= written for when in kept)
 
 
 @njit(inline="always")
