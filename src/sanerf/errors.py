@@ -28,6 +28,11 @@ class ProcessLostError(RuntimeError):
         )
 
 
+class DownloadError(RuntimeError):
+    """A file could not be fetched: no network, a server that refuses or breaks off, or bytes that are not the file's.
+    The command line exits with 1."""
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an exception says that memory is used up: Python's own, or torch's RuntimeError for any device."""
     words = ("can't allocate memory", "out of memory")

@@ -117,7 +117,20 @@ def test_what_is_refused(photos, sanerf, tmp_path):
     assert_refused(sanerf("masks", photos, "--everything"), "--everything needs --out DIR")
     assert_refused(sanerf("masks", photos, "--maps", photos, "--points", 3), "--points goes with --everything")
     assert_refused(sanerf("masks", photos, "--everything", "--out", out, "--objects", photos), "--objects goes with")
-    assert_refused(sanerf("masks", photos, "--everything", "--out", out, "--points", 0), "expected 1 or more")
+    for option, value, expected in (
+        ("--points", 0, "at least 1, not 0"),
+        ("--layers", -1, "from 0 to 4, not -1"),
+        ("--layers", 5, "from 0 to 4, not 5"),
+        ("--iou", 2, "from 0 to 1, not 2"),
+        ("--stability", "nan", "from 0 to 1, not nan"),
+        ("--duplicates", -0.5, "from 0 to 1, not -0.5"),
+    ):
+        ended = sanerf("masks", photos, "--everything", "--out", out, f"{option}={value}")
+        assert_refused(ended, f"{option} should be {expected}")
+    (tmp_path / "text").mkdir()
+    (tmp_path / "text" / "a.txt").write_text("no picture")
+    ended = sanerf("masks", tmp_path / "text", "--everything", "--out", out)
+    assert_refused(ended, "there are no photographs in .*text or its images/, nor a scene")
     assert_refused(sanerf("masks", photos, "--everything", "--out", out, "--segmenter", "sum"), "unknown segmenter")
     assert_refused(sanerf("masks", tmp_path / "no", "--everything", "--out", out), "there is no folder")
     assert_refused(sanerf("masks", photos, "--everything", "--out", photos), "did not write")

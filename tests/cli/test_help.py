@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from sanerf import __version__
 from sanerf.cli.commands import COMMANDS
 
 
@@ -21,3 +22,8 @@ def test_options_that_need_not_be_given_have_a_placeholder(sanerf):
     for shown in (r"--masks DIR ", r"--name NAME ", r"--report PATH\.html "):
         assert re.search(shown, ended.out), ended.out
     assert re.search(r"--holdout every:8\|none\|FILE", sanerf("train", "--help").out)
+
+
+def test_the_version_is_printed(sanerf):
+    ended = sanerf("--version")
+    assert (ended.code, ended.out, ended.err) == (0, f"sanerf {__version__}\n", "")

@@ -1,8 +1,18 @@
 """What several commands refuse alike: names, views, outputs and folders that are not there."""
 
 import json
+from pathlib import Path
 
 from command_process import assert_refused, files, in_a_process
+
+from sanerf.cli.evaluate import Evaluate
+from sanerf.cli.export import Export
+from sanerf.cli.import_field import ImportField
+from sanerf.cli.main import run_command
+from sanerf.cli.masks import Masks
+from sanerf.cli.render import Render
+from sanerf.cli.segment import Segment
+from sanerf.cli.train import Train
 
 
 def test_objects_views_and_outputs_that_are_not_there_are_named(segmented, sanerf, tmp_path):
@@ -45,6 +55,28 @@ def test_folders_that_are_no_trained_run_are_refused(stage, sanerf, tmp_path):
     (run / "run.json").write_text("{")
     assert_refused(sanerf("render", run, *render), "cannot be read .* it is damaged")
     assert not (tmp_path / "out").exists()
+
+
+def test_what_needs_less_memory_is_said_with_options_that_there_are(monkeypatch, capsys):
+    def out_of_memory(_: object) -> None:
+        raise MemoryError
+
+    some = Path("some")
+    for command, own in (
+        (Train(scene=some, out=some), True),
+        (ImportField(scene=some, field=some, out=some), True),
+        (Render(run_folder=some, out=some), False),
+        (Segment(run_folder=some, prompts=some), False),
+        (Evaluate(run_folder=some), False),
+        (Export(run_folder=some, name="a", format="mesh", out=some), False),
+        (Masks(scene=some), False),
+    ):
+        monkeypatch.setattr(type(command), "run", out_of_memory)
+        assert run_command(command) == 1
+        said = capsys.readouterr().err
+        assert said.startswith("sanerf: out of memory; ") and said.count("\n") == 1
+        # Its own option, not the one of the `train` that made the run.
+        assert ("--downscale" in said.replace("train --downscale", "")) == own == hasattr(command, "downscale")
 
 
 def test_a_refusal_in_a_process_of_its_own_is_two_on_the_shell_and_one_line(tmp_path):

@@ -72,6 +72,32 @@ def test_prompts_that_cannot_be_used_are_refused_and_leave_the_run_as_it_was(seg
     refused(segmented.prompts, "abacus", "--segmenter", "abacus")
 
 
+def test_prompts_are_refused_before_the_field_and_its_kernels_are_loaded(stage, sanerf, tmp_path, monkeypatch):
+    def load(*_: object, **__: object) -> None:
+        raise AssertionError("the run was loaded")
+
+    monkeypatch.setattr("sanerf.cli.segment.load_trained", load)
+    (tmp_path / "broken.json").write_text('{"objects": [')
+    assert_refused(sanerf("segment", stage.run, "--prompts", tmp_path / "broken.json"), "is no JSON")
+    unknown = write_prompts(tmp_path / "unknown.json", view="42.png")
+    assert_refused(
+        sanerf("segment", stage.run, "--prompts", unknown), r"unknown\.json: object 'ball': there is no view"
+    )
+    assert "the run was loaded" in sanerf("segment", stage.run, "--prompts", stage.prompts).err
+
+
+def test_where_masks_are_ready_names_are_enough(stage, sanerf, tmp_path):
+    run = shutil.copytree(stage.run, tmp_path / "run")
+    (tmp_path / "names.json").write_text(json.dumps({"objects": [{"name": "ball"}, {"name": "wall"}]}))
+    command = ("segment", run, "--prompts", tmp_path / "names.json")
+    assert_refused(sanerf(*command), r"names\.json: object 'ball' has no prompt")
+    ended = sanerf(*command, "--segmenter", f"masks:{stage.masks}", "--json")
+    assert ended.code == 0, ended.err
+    assert json.loads(ended.out)["objects"] == ["ball", "wall"]
+    record = json.loads((run / "segmentations" / "001" / "segmentation.json").read_text())
+    assert record["prompts"] == {"objects": [{"name": "ball"}, {"name": "wall"}]}
+
+
 def test_scribbles_and_masks_that_cannot_be_used_are_refused(segmented, sanerf, tmp_path):
     before = files(segmented.run / "segmentations")
     for name, shape in {"empty": (HEIGHT, WIDTH), "tall": (WIDTH, HEIGHT)}.items():
@@ -90,8 +116,8 @@ def test_scribbles_and_masks_that_cannot_be_used_are_refused(segmented, sanerf, 
         def painted(path: str, view: str = "9.png", key=key, more=more) -> dict[str, list]:
             return {key: [{"view": view, "path": path, **more}]}
 
-        refused(r"'ball': the picture .*none\.png cannot be read", **painted("none.png"))
-        refused("tall.png is 24x32, another shape", **painted("tall.png"))
+        refused(r"drawn\.json: object 'ball': the picture .*none\.png cannot be read", **painted("none.png"))
+        refused(r"drawn\.json: .*tall\.png is 24x32, another shape", **painted("tall.png"))
         refused("empty.png is empty", **painted("empty.png"))
         refused("no view '42.png'", **painted("tall.png", "42.png"))
     point = [{"xyz": [0, 0, 0], "label": 1}]

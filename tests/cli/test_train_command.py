@@ -58,9 +58,14 @@ def test_a_run_killed_and_interrupted_ends_bit_for_bit_like_one_that_was_not(sta
     before = (out / "radiance.safetensors").stat().st_mtime_ns
     again = sanerf(*options, "--out", out)
     assert again.code == 0 and json.loads(again.out)["run"] == str(out)
-    assert_refused(
-        sanerf(*options[:-1], "--holdout", "none", "--out", out), r"holds another run \(it differs in the scene\)"
-    )
+    finished = "holds a finished run, which cannot be trained further, and this one differs from it in "
+    for changed, difference in (
+        (("--holdout", "none"), r"--holdout \(2 views, now 0\); choose"),
+        (("--holdout", "every:9"), r"--holdout \(2 views, now 2 others\); choose"),
+        (("--steps", 9, "--seed", 4), r"--seed \(3, now 4\), --steps \(4, now 9\); choose"),
+        (("--transients", "off"), r"--transients \(on, now off\); choose"),
+    ):
+        assert_refused(sanerf(*options[:-1], *changed, "--out", out), finished + difference)
     assert (out / "radiance.safetensors").stat().st_mtime_ns == before
 
 
@@ -97,19 +102,24 @@ def test_scenes_that_cannot_be_trained_are_refused_and_nothing_is_left(sanerf, t
     refused(too_few, "2 .* 3|3 .* 2")
 
 
-def test_options_that_make_no_sense_are_refused(stage, sanerf, tmp_path):
+def test_options_that_make_no_sense_are_refused(stage, sanerf, tmp_path, tmp_path_factory):
     train = ("train", stage.scene, "--out", tmp_path / "run")
+    blank = tmp_path_factory.mktemp("blank") / "names.txt"
+    blank.write_text("\n  \n")
     for options, message in (
         (("--steps", 0), "--steps should be at least 1, not 0"),
         (("--minutes", 0), "--minutes should be more than 0"),
         (("--downscale", 0), "--downscale should be at least 1"),
         (("--holdout", "every:1"), "expected every:N with a whole N of at least 2"),
-        (("--holdout", tmp_path / "names.txt"), "expected every:8, none or a text file"),
+        (("--holdout", tmp_path / "names.txt"), "there is no such file; expected every:8, none or a text file"),
+        (("--holdout", blank), "names.txt', which names no view; where none shall be held out, say none"),
         (("--backend", "triton"), "triton"),
         (("--seed", 2**63), "--seed should be from 0 to"),
         (("--downscale", 100), "--downscale 100 leaves too little of pictures of"),
     ):
-        assert_refused(sanerf(*train, *options), message)
+        ended = sanerf(*train, *options)
+        assert_refused(ended, message)
+        assert "compil" not in ended.err
     ended = sanerf(*train, "--device", "abacus")
     assert ended.code == 2 and ended.out == "" and "Traceback" not in ended.err
     assert "abacus" in ended.err and "cuda" in ended.err

@@ -64,8 +64,12 @@ def test_verify_names_all_bad_files_and_no_good_one(sanerf, known, tmp_path, mon
 
 
 def test_refusals_are_sentences(sanerf, known, tmp_path):
-    assert_refused(sanerf("weights", "pull", "sam:vit_b"), r"cannot be reached .* `sanerf weights add sam:vit_b FILE`")
-    assert_refused(sanerf("weights", "pull"), "which weight")
+    unreached = sanerf("weights", "pull", "sam:vit_b")
+    assert unreached.code == 1 and unreached.out == "" and "Traceback" not in unreached.err
+    said = unreached.err.splitlines()[-1]
+    assert said.startswith("sanerf: http") and "cannot be reached" in said and "weights add sam:vit_b FILE`" in said
+    assert_refused(sanerf("weights", "pull"), "which weight.* `sanerf weights pull NAME`")
+    assert_refused(sanerf("weights", "add"), "which weight.* `sanerf weights add NAME FILE`")
     assert_refused(sanerf("weights", "pull", "sam:vit_x"), "no weight 'sam:vit_x'; there are sam:vit_b, ")
     assert_refused(sanerf("weights", "add", "sam:vit_b"), "which file?")
     assert_refused(sanerf("weights", "pull", "sam:vit_b", known), "`sanerf weights pull` takes no file")

@@ -2,13 +2,16 @@
 
 import importlib.util
 import logging
+import os
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from sanerf.errors import MissingExtraError, UserError
-from sanerf.kernels import numba_hash, reference
-from sanerf.kernels.backend import kernels_for
+from sanerf.kernels import numba_hash, numba_rays, reference
+from sanerf.kernels.backend import compiles_first, kernels_for
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 
@@ -29,6 +32,28 @@ def test_auto_is_numba_on_the_cpu():
     assert kernels_for("auto", CPU).name == "numba"
     assert kernels_for("auto", CPU).hash_encode is numba_hash.hash_encode
     assert kernels_for("torch", CPU).hash_encode is reference.hash_encode
+
+
+def test_whether_training_will_compile_is_told_by_numbas_own_files(tmp_path, monkeypatch):
+    density = torch.ones(2, 3, requires_grad=True)
+    numba_rays.composite_weights(density, torch.ones(2, 3)).sum().backward()
+    assert not compiles_first(kernels_for("numba", CPU)) and not compiles_first(kernels_for("torch", CPU))
+    real = numba_rays._weights_backward
+
+    def another_process(folder: str | Path) -> SimpleNamespace:
+        return SimpleNamespace(stats=SimpleNamespace(cache_path=str(folder)), __name__=real.__name__, signatures=[])
+
+    # What this one has compiled, or has read, lies where another looks for it.
+    monkeypatch.setattr(numba_rays, "_weights_backward", another_process(real.stats.cache_path))
+    assert not compiles_first(kernels_for("numba", CPU))
+    monkeypatch.setattr(numba_rays, "_weights_backward", another_process(tmp_path))
+    assert compiles_first(kernels_for("numba", CPU))
+    kept = tmp_path / f"numba_rays.{real.__name__}-175.py311.nbi"
+    kept.touch()
+    assert not compiles_first(kernels_for("numba", CPU))
+    # Of a source that has changed since, it is of no use.
+    os.utime(kept, (0, 0))
+    assert compiles_first(kernels_for("numba", CPU))
 
 
 @pytest.mark.gpu

@@ -199,6 +199,8 @@ def test_wrong_objects_are_named_with_their_key(tmp_path: Path, entry: dict, wor
         ({"objects": [{"name": "a", "text": "x"}, {"name": "A", "text": "y"}]}, "two objects are called 'a' and 'A'"),
         ('{"objects": [', "is no JSON"),
         ('{"objects": [{"name": "a", "name": "b", "text": "x"}]}', "'name' appears twice"),
+        ("[" * 100_000 + "]" * 100_000, "its brackets are nested too deeply"),
+        ('{"objects": ' + "9" * 5000 + "}", "a number in it has too many digits"),
     ],
 )
 def test_wrong_files_are_one_sentence(tmp_path: Path, document: object, words: str):
@@ -211,6 +213,21 @@ def test_a_name_as_long_as_file_systems_allow_is_read_and_becomes_a_folder(tmp_p
     name = read_prompts(path).objects[0].name
     (tmp_path / name).mkdir()
     assert len(name.encode()) == 255 and (tmp_path / name).is_dir()
+
+
+def test_whatever_the_depth_of_brackets_a_sentence_comes_of_it(tmp_path: Path):
+    for depth in range(100, 1100, 20):
+        said = wrong(tmp_path / "prompts.json", '{"objects": [{"name": ' + "[" * depth + "]" * depth + "}]}")
+        assert "'name' must be a word" in said or "nested too deeply" in said
+
+
+def test_names_are_enough_where_masks_are_ready(tmp_path: Path):
+    path = tmp_path / "prompts.json"
+    path.write_text('{"objects": [{"name": "cape"}, {"name": "ring", "points": []}]}')
+    assert read_prompts(path, names_only=True) == PromptSet((ObjectPrompts("cape"), ObjectPrompts("ring")))
+    path.write_text('{"objects": [{"name": "a/b"}]}')
+    with pytest.raises(UserError, match="'name' becomes a folder"):
+        read_prompts(path, names_only=True)
 
 
 def test_files_that_cannot_be_read_or_written(tmp_path: Path):

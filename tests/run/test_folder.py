@@ -66,12 +66,27 @@ def test_other_settings_or_another_scene_are_refused(scene, out):
     create_run(out, scene, CONFIG).checkpoint.write_bytes(b"")
     shorter = replace(CONFIG, training=replace(CONFIG.training, steps=7))
     for other_scene, config, what in (
-        (scene, replace(shorter, seed=1), rf"seed (0, now 1), training.steps ({CONFIG.training.steps}, now 7)"),
+        (scene, replace(shorter, seed=1), rf"--seed (0, now 1), --steps ({CONFIG.training.steps}, now 7)"),
+        (scene, replace(CONFIG, sampling=replace(CONFIG.sampling, bins=8)), "sampling.bins (16, now 8)"),
+        (scene, replace(CONFIG, training=replace(CONFIG.training, steps=None)), "--steps (3000, now not bounded)"),
         (replace(scene, near=0.1), CONFIG, "the scene"),
+        (replace(scene, views=scene.views[::-1]), CONFIG, "the scene's pictures"),
+        (replace(scene, train=(0, 1), test=(2,)), CONFIG, "--holdout (1 views, now 1 others)"),
     ):
         with pytest.raises(UserError, match=re.escape(f"it differs in {what}); choose another --out")):
             create_run(out, other_scene, config)
     assert open_run(out).config == CONFIG
+
+
+def test_the_same_scene_elsewhere_goes_on_and_is_remembered(scene, out, tmp_path):
+    create_run(out, scene, CONFIG).checkpoint.write_bytes(b"")
+    there = tmp_path / "archive"
+    views = tuple(replace(view, image_path=there / view.image_path.name) for view in scene.views)
+    create_run(out, replace(scene, root=there, views=views), CONFIG)
+    found = open_run(out)
+    assert found.scene.root == there
+    assert [view.image_path for view in found.scene.views] == [there / f"{i}.png" for i in range(3)]
+    assert found.checkpoint.exists()
 
 
 def test_a_folder_of_other_things_and_a_file_are_refused(scene, tmp_path):

@@ -17,7 +17,7 @@ import torch
 from test_sam import one_sentence
 from tiny_models import tiny_model
 
-from sanerf.errors import UserError
+from sanerf.errors import DownloadError, UserError
 from sanerf.locks import file_lock
 from sanerf.segmenter import download, weights
 from sanerf.segmenter.download import fetch, pull
@@ -117,7 +117,7 @@ def test_broken_connections_are_gone_on_from(server: Server):
 
 def test_a_connection_that_keeps_breaking_ends_in_a_sentence_and_the_next_pull_goes_on(server: Server, cache: Path):
     server.breaks_after = [300_000, 0, 0, 0, 0]
-    with pytest.raises(UserError, match="broke 4 times, at byte 300000; the same command goes on from there"):
+    with pytest.raises(DownloadError, match="broke 4 times, at byte 300000; the same command goes on from there"):
         pull(weight_at(server.address), weights_folder())
     assert (cache / "weights.pth.part").stat().st_size == 300_000 and locate(weight_at(server.address)) is None
     server.ranges.clear()
@@ -143,7 +143,7 @@ def test_a_part_that_is_whole_or_too_long_is_told_apart(server: Server, tmp_path
 
 def test_what_has_another_checksum_is_thrown_away(server: Server, cache: Path):
     server.content = CONTENT[:-1] + b"!"
-    with pytest.raises(UserError, match="SHA-256 and was thrown away") as caught:
+    with pytest.raises(DownloadError, match="SHA-256 and was thrown away") as caught:
         pull(weight_at(server.address), weights_folder())
     one_sentence(caught.value)
     assert list(cache.iterdir()) == []
@@ -222,11 +222,11 @@ def test_two_commands_that_add_files_at_once_are_both_remembered(tmp_path: Path,
 
 def test_no_network_and_no_such_file_are_sentences_with_advice(server: Server):
     port = server.server_port
-    with pytest.raises(UserError, match=r"404 Not Found.*sanerf weights add sam:vit_b FILE"):
+    with pytest.raises(DownloadError, match=r"404 Not Found.*sanerf weights add sam:vit_b FILE"):
         pull(weight_at(f"http://127.0.0.1:{port}/other.pth"), weights_folder())
     server.shutdown()
     server.server_close()
-    with pytest.raises(UserError, match=r"cannot be reached \(.*refused\); .*sanerf weights add sam:vit_b FILE"):
+    with pytest.raises(DownloadError, match=r"cannot be reached \(.*refused\); .*sanerf weights add sam:vit_b FILE"):
         pull(weight_at(f"http://127.0.0.1:{port}/weights.pth"), weights_folder())
 
 

@@ -8,6 +8,7 @@ from sanerf.cli.export import Export
 from sanerf.cli.import_field import ImportField
 from sanerf.cli.masks import Masks
 from sanerf.cli.process import Process
+from sanerf.cli.relink import Relink
 from sanerf.cli.render import Render
 from sanerf.cli.segment import Segment
 from sanerf.cli.train import Train
@@ -24,6 +25,7 @@ COMMANDS = {
     "segment": Segment,
     "evaluate": Evaluate,
     "export": Export,
+    "relink": Relink,
     "bench": Bench,
     "weights": Weights,
 }

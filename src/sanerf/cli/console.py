@@ -26,6 +26,8 @@ class CommonOptions:
     """whether torchrun may start the command as several processes that work together"""
     goes_on: ClassVar[bool] = False
     """whether the same command, after an interruption, goes on from what was done"""
+    needs_less: ClassVar[str] = "smaller pictures need less"
+    """what would need less memory, said where that is used up"""
 
     seed: int = 0
     """seed of every random choice"""

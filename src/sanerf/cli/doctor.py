@@ -18,8 +18,13 @@ class Doctor(CommonOptions):
 
     def run(self) -> None:
         from sanerf.data.check import check_scene
+        from sanerf.errors import UserError
+        from sanerf.run.folder import open_run
         from sanerf.run.machine import machine_facts, machine_sentences
 
+        if self.scene is not None and (self.scene / "run.json").is_file():
+            of = open_run(self.scene).scene.root
+            raise UserError(f"{self.scene} is a run folder, and expected is a scene; that of this run is {of}")
         facts = machine_facts()
         result: dict = {"machine": facts}
         lines = machine_sentences(facts)

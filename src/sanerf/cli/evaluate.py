@@ -23,6 +23,8 @@ from sanerf.errors import UserError
 class Evaluate(CommonOptions):
     """Score rendered views against photographs, and objects against true masks; writes report.html into the run."""
 
+    needs_less = "a run of smaller pictures (a larger `train --downscale`) needs less"
+
     run_folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")] = field(kw_only=True)
     """trained run folder"""
     masks: Annotated[Path | None, optional("DIR")] = None
@@ -44,7 +46,7 @@ class Evaluate(CommonOptions):
             # Before the minutes that scoring takes.
             check_file(self.report)
         with progress_bars() as progress:
-            opened = open_trained(self.run_folder, self)
+            opened = open_trained(self.run_folder, self, photographs=True)
             views = opened.run.scene.split(self.views)
             if not views:
                 raise UserError(f"{self.run_folder} has no {self.views} views to score; try --views train")

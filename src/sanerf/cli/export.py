@@ -15,6 +15,8 @@ from sanerf.errors import UserError
 class Export(CommonOptions):
     """Get an object out: masks, cut-outs on the original photos, a point cloud, or a mesh."""
 
+    needs_less = "a run of smaller pictures (a larger `train --downscale`) needs less"
+
     run_folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")] = field(kw_only=True)
     """trained run folder with segmented objects"""
     name: str = field(kw_only=True)
@@ -65,7 +67,7 @@ class Export(CommonOptions):
         else:
             check_file(self.out)
         with progress_bars() as progress:
-            opened = open_trained(self.run_folder, self)
+            opened = open_trained(self.run_folder, self, photographs=self.format == "rgba")
             segmentation = find_object(opened.segmentations, self.name, opened.run)
             source = ObjectSource(opened.run, opened.renderer, segmentation, self.name)
             scene = opened.run.scene

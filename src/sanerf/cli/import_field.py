@@ -14,6 +14,8 @@ from sanerf.cli.opened import open_scene, print_run
 class ImportField(CommonOptions):
     """Make a run of a field that nerfstudio (nerfacto) or instant-ngp trained on a scene, in place of training one."""
 
+    needs_less = "smaller pictures (a larger --downscale) need less"
+
     scene: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="SCENE")] = dataclasses.field(kw_only=True)
     """folder of the scene that the field was trained on"""
     field: Path = dataclasses.field(kw_only=True)

@@ -12,10 +12,10 @@ from contextlib import redirect_stderr, redirect_stdout
 # slowest of all beside others.) OpenMP reads this when torch is first imported, so it stands here.
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
-from sanerf.errors import ProcessLostError, UserError, is_out_of_memory
+import sanerf
+from sanerf.errors import DownloadError, ProcessLostError, UserError, is_out_of_memory
 from sanerf.torchrun import first_one_ends_us, is_first_process, process_count
 
-_OUT_OF_MEMORY = "out of memory; smaller pictures (a larger --downscale) need less"
 _INTERRUPTED = "interrupted; nothing is half written"
 _GOES_ON = ", and the same command goes on from what this one has done"
 
@@ -24,6 +24,9 @@ def main() -> None:
     """Entry point of the console script."""
     # Whoever asks a program to end, as a batch system does, gets the same as at Control-C: a checkpoint, a clean disk.
     signal.signal(signal.SIGTERM, _asked_to_end)
+    if sys.argv[1:] == ["--version"]:
+        print(f"sanerf {sanerf.__version__}")
+        sys.exit(0)
     try:
         command = _parse() if is_first_process() else _parse_silently()
     except KeyboardInterrupt:
@@ -71,7 +74,7 @@ def run_command(command) -> int:
         command.run()
     except UserError as error:
         return _fail_once(str(error), 2)
-    except ProcessLostError as error:
+    except (DownloadError, ProcessLostError) as error:
         return _fail_once(str(error), 1)
     except KeyboardInterrupt:
         return _interrupted(command.goes_on)
@@ -86,7 +89,7 @@ def run_command(command) -> int:
         return 1
     except Exception as error:
         if is_out_of_memory(error):
-            return _fail(_OUT_OF_MEMORY, 1)
+            return _fail(f"out of memory; {command.needs_less}", 1)
         traceback.print_exc()
         return _fail("this is an error in sanerf, not in what you gave it", 1)
     return 0

@@ -80,6 +80,7 @@ class Masks(CommonOptions):
             raise UserError("--everything needs --out DIR, the folder to write")
         if self.objects is not None:
             raise UserError("--objects goes with --maps, not with --everything")
+        self._check_numbers()
         with progress_bars() as progress:
             photos = find_photos(self.scene)
             check_folder(self.out, WRITER)
@@ -113,6 +114,18 @@ class Masks(CommonOptions):
             for p in done
         ]
         print_result(self, result, [*lines, f"overlays: {page} ({peak_memory_note()})"])
+
+    def _check_numbers(self) -> None:
+        from sanerf.segmenter.everything_config import MOST_LAYERS
+
+        if self.points is not None and self.points < 1:
+            raise UserError(f"--points should be at least 1, not {self.points}")
+        if self.layers is not None and not 0 <= self.layers <= MOST_LAYERS:
+            raise UserError(f"--layers should be from 0 to {MOST_LAYERS}, not {self.layers}")
+        for name in ("iou", "stability", "duplicates"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value <= 1:
+                raise UserError(f"--{name} should be from 0 to 1, not {value}")
 
     def _from_maps(self) -> None:
         from sanerf.data.instance_maps import list_instances, read_objects, write_object_masks

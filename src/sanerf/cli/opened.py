@@ -23,15 +23,20 @@ class OpenedRun:
     segmentations: "list[Segmentation]"
 
 
-def open_trained(path: Path, options: CommonOptions, *, with_objects: bool = True) -> OpenedRun:
-    """Open a trained run on the device of `--device`, with what was segmented in it. UserError where that cannot be."""
+def open_trained(path: Path, options: CommonOptions, *, photographs: bool) -> OpenedRun:
+    """Open a trained run on the device of `--device`, with what was segmented in it. UserError where that cannot be,
+    or where its `photographs` are needed and not at their place."""
     from sanerf.run.folder import open_run
+    from sanerf.run.relink import check_photographs
 
-    return load_trained(open_run(path), options, with_objects=with_objects)
+    run = open_run(path)
+    if photographs:
+        check_photographs(run)
+    return load_trained(run, options)
 
 
 def load_trained(run: "Run", options: CommonOptions, *, with_objects: bool = True) -> OpenedRun:
-    """The same of a run that is open."""
+    """The same of a run that is open, without its objects if they are not wanted."""
     from sanerf.kernels.backend import kernels_for
     from sanerf.run.folder import load_renderer
     from sanerf.run.segmentation import load_segmentations

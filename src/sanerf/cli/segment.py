@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 import tyro
 
 from sanerf.cli.console import CommonOptions, peak_memory_gb, peak_memory_note, print_result, progress_bars
-from sanerf.cli.opened import open_trained
+from sanerf.cli.opened import load_trained
+from sanerf.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -15,11 +16,12 @@ class Segment(CommonOptions):
     """Carry prompts to every training view, decode a mask in each, and fuse them into 3D objects."""
 
     goes_on = True
+    needs_less = "a run of smaller pictures (a larger `train --downscale`) needs less"
 
     run_folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")] = field(kw_only=True)
     """trained run folder"""
     prompts: Path = field(kw_only=True)
-    """prompts file: clicks, scribbles, boxes, masks and 3D points of each object"""
+    """prompts file: clicks, scribbles, boxes, masks and 3D points of each object; for masks:DIR names are enough"""
     segmenter: str = "mini"
     """mini; sam:PATH, sam-hq:PATH or sam2:PATH, with a checkpoint file, a folder, a hub name or a name of `sanerf
     weights`; or masks:DIR for ready masks"""
@@ -31,15 +33,26 @@ class Segment(CommonOptions):
     """times that each prompt's mask goes back to the decoder, as long as that believes in it more"""
 
     def run(self) -> None:
-        from sanerf.errors import UserError
+        from sanerf.prompts.check import check_prompts
         from sanerf.prompts.file import read_prompts
-        from sanerf.run.segment_run import segment_instantly, segment_run
+        from sanerf.run.folder import open_run
+        from sanerf.run.relink import check_photographs
+        from sanerf.run.segment_run import MASKS_PREFIX, segment_instantly, segment_run
 
         if self.refine < 0:
             raise UserError(f"--refine should be 0 or more, not {self.refine}")
+        ready = self.segmenter.startswith(MASKS_PREFIX)
+        # All that is wrong with the prompts, before the field and its kernels are loaded.
+        run = open_run(self.run_folder)
+        prompts = read_prompts(self.prompts, names_only=ready)
+        try:
+            check_prompts(prompts, run.scene)
+        except UserError as error:
+            raise UserError(f"{self.prompts}: {error}") from error
+        if not ready:
+            check_photographs(run)
         with progress_bars() as progress:
-            opened = open_trained(self.run_folder, self, with_objects=False)
-            prompts = read_prompts(self.prompts)
+            opened = load_trained(run, self, with_objects=False)
             segment = segment_instantly if self.instant else segment_run
             segmentation, seconds = segment(
                 opened.run,

@@ -17,6 +17,7 @@ class Train(CommonOptions):
 
     goes_on = True
     in_parallel = True
+    needs_less = "smaller pictures (a larger --downscale) need less"
 
     scene: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="SCENE")] = field(kw_only=True)
     """folder of the scene, with transforms.json, poses_bounds.npy or what else docs/layouts.md lists in it"""
@@ -64,7 +65,7 @@ class Train(CommonOptions):
             def on_step(step: int, steps: int, psnr: float, seconds: float) -> None:
                 progress("train", step, steps, f"PSNR {psnr:.1f} dB, {seconds:.0f} s")
 
-            progress("train", 0, config.training.steps or 1, "the first time, this compiles the kernels")
+            progress("train", 0, config.training.steps or 1)
             run = train_run(
                 scene, config, self.out, kernels=kernels, minutes=self.minutes, on_step=on_step, ranks=ranks
             )

@@ -26,7 +26,10 @@ class Weights(CommonOptions):
 
     def run(self) -> None:
         if self.weight is None and self.action in ("pull", "add"):
-            raise UserError(f"which weight? Say `sanerf weights {self.action} NAME`; `sanerf weights list` names them")
+            wanted = "NAME FILE" if self.action == "add" else "NAME"
+            raise UserError(
+                f"which weight? Say `sanerf weights {self.action} {wanted}`; `sanerf weights list` names them"
+            )
         if self.action == "add" and self.file is None:
             raise UserError(f"which file? Say `sanerf weights add {self.weight} FILE`")
         if self.action != "add" and self.file is not None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from sanerf.data.images import is_picture, open_picture
 from sanerf.data.load import load_scene
 from sanerf.data.pixels import load_picture, picture_sharpness
 from sanerf.data.scene import Scene
@@ -28,8 +29,15 @@ class SceneReport:
 
 
 def check_scene(root: Path) -> SceneReport:
-    """Read a scene as `train` would, open every picture, and judge. Raises UserError where it cannot be read at all."""
-    scene = load_scene(root)
+    """Read a scene as `train` would, open every picture, and judge. Raises UserError where it cannot be read at all;
+    if that is for a picture, it names all that cannot."""
+    try:
+        scene = load_scene(root)
+    except UserError as error:
+        unreadable = _unreadable(root)
+        if any(str(path) in str(error) for path in unreadable):
+            raise UserError("; and ".join(unreadable.values())) from error
+        raise
     sharp, unreadable = _sharpness(scene)
     problems = [*scene.warnings, *unreadable, *_problems(scene), *_blurred(scene, sharp)]
     masked = [view for view in scene.views if view.training_mask is not None]
@@ -58,6 +66,17 @@ def check_scene(root: Path) -> SceneReport:
     if not problems:
         sentences.append("Nothing stands out.")
     return SceneReport(facts, tuple(problems), tuple(sentences))
+
+
+def _unreadable(root: Path) -> dict[Path, str]:
+    """A sentence for each picture file in a folder, and in those within, that cannot be read."""
+    out = {}
+    for path in sorted(path for path in root.rglob("*") if is_picture(path) and path.is_file()):
+        try:
+            open_picture(path)
+        except UserError as error:
+            out[path] = str(error)
+    return out
 
 
 def _sharpness(scene: Scene) -> tuple[dict[int, float], list[str]]:

@@ -100,8 +100,14 @@ def _held_out(scene: Scene, holdout: str) -> set[int]:
         if not step.isdecimal() or int(step) < 2:
             raise UserError(f"holdout is {holdout!r}; expected every:N with a whole N of at least 2")
         return set(range(0, len(scene.views), int(step)))
+    expected = "expected every:8, none or a text file of view names"
     try:
-        lines = Path(holdout).read_text(encoding="utf-8").splitlines()
+        lines = Path(holdout).read_text(encoding="utf-8-sig").splitlines()
+    except FileNotFoundError as error:
+        raise UserError(f"holdout is {holdout!r}, and there is no such file; {expected}") from error
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"holdout is {holdout!r}; expected every:8, none or a text file of view names") from error
-    return {scene.view_index(line.strip()) for line in lines if line.strip()}
+        raise UserError(f"holdout is {holdout!r}, which cannot be read as text; {expected}") from error
+    names = [line.strip() for line in lines if line.strip()]
+    if not names:
+        raise UserError(f"holdout is {holdout!r}, which names no view; where none shall be held out, say none")
+    return {scene.view_index(name) for name in names}

@@ -36,6 +36,8 @@ def find_photos(source: Path) -> list[PhotoFile]:
     except UserError as error:
         # Who needs no cameras can do with pictures that have none, or whose cameras cannot be read.
         photos = [_loose(path) for path in pictures_in(source) or pictures_in(source / "images")]
+        if not photos and source.is_dir():
+            raise UserError(f"there are no photographs in {source} or its images/, nor a scene: {error}") from error
         if not photos:
             raise
         if not isinstance(error, NoSceneError):

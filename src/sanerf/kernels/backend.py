@@ -45,6 +45,15 @@ def kernels_for(backend: BackendName, device: torch.device) -> Kernels:
     return kernels
 
 
+def compiles_first(kernels: Kernels) -> bool:
+    """Whether the kernels are compiled when a training first uses them, which takes a while, as far as files tell."""
+    if kernels.name != "numba":
+        return False
+    from sanerf.kernels import numba_rays
+
+    return not numba_rays.is_compiled()
+
+
 def _chosen_by_us(device: torch.device) -> Kernels:
     if device.type == "cpu" and _installed("numba"):
         return _numba(device)

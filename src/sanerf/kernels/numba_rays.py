@@ -4,6 +4,8 @@
 """
 
 import math
+import os
+from pathlib import Path
 from typing import no_type_check
 
 import numpy as np
@@ -16,6 +18,14 @@ from sanerf.kernels.reference import SamplingPlan
 from sanerf.shapes import Float
 
 _CHUNK = 64
+
+
+def is_compiled() -> bool:
+    """Whether training finds its kernels compiled, by this process or in a file that numba keeps, of this source."""
+    folder, written = _weights_backward.stats.cache_path, os.stat(__file__).st_mtime
+    files = f"{Path(__file__).stem}.{_weights_backward.__name__}-*.nbi"
+    kept = [] if folder is None else [path.stat().st_mtime for path in Path(folder).glob(files)]
+    return bool(_weights_backward.signatures) or any(when >= written for when in kept)
 
 
 @njit(inline="always")

@@ -11,8 +11,9 @@
 
 `xy` and `xyxy` are in pixels of the view's own image file, x right, y down, pixel (0, 0) centred at (0.5, 0.5); `xyz`
 is in the scene file's own world frame; label 1 is inside, 0 outside. `path` is a picture of the view's shape, looked
-for from the prompts file's folder, in which a pixel above 127 is stroke or object. A wrong file is a UserError of one
-sentence that names the object and the key; `sanerf.prompts.check` says whether prompts fit a scene.
+for from the prompts file's folder, in which a pixel above 127 is stroke or object. Where masks are ready and nothing is
+asked of a decoder, a name is enough. A wrong file is a UserError of one sentence that names the object and the key;
+`sanerf.prompts.check` says whether prompts fit a scene.
 """
 
 import json
@@ -84,7 +85,8 @@ class MaskPrompt:
 
 @dataclass(frozen=True)
 class ObjectPrompts:
-    """All that a user says of one object; at least one prompt. `name` is fit to be a folder's name."""
+    """All that a user says of one object; at least one prompt, save where its masks are ready. `name` is fit to be a
+    folder's name."""
 
     name: str
     points_2d: tuple[PointPrompt2D, ...] = ()
@@ -102,8 +104,8 @@ class PromptSet:
     objects: tuple[ObjectPrompts, ...]
 
 
-def read_prompts(path: Path) -> PromptSet:
-    """The prompts of a file; UserError where it is missing or wrong."""
+def read_prompts(path: Path, *, names_only: bool = False) -> PromptSet:
+    """The prompts of a file; with `names_only` an object may have none. UserError where it is missing or wrong."""
     try:
         document = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_no_duplicate_keys)
     except FileNotFoundError as error:
@@ -116,10 +118,17 @@ def read_prompts(path: Path) -> PromptSet:
         raise UserError(f"{path} cannot be read: {error.strerror}") from error
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
+    except RecursionError as error:
+        raise UserError(f"{path} is no readable JSON: its brackets are nested too deeply") from error
+    except ValueError as error:
+        raise UserError(f"{path} is no readable JSON: a number in it has too many digits") from error
     try:
-        return _prompt_set(document, path.absolute().parent)
+        prompts = _prompt_set(document, path.absolute().parent)
+        if not names_only:
+            _expect_prompts(prompts)
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
+    return prompts
 
 
 def write_prompts(prompts: PromptSet, path: Path) -> None:
@@ -157,6 +166,14 @@ def _prompt_set(document: Any, folder: Path) -> PromptSet:
     return PromptSet(objects)
 
 
+def _expect_prompts(prompts: PromptSet) -> None:
+    for entry in prompts.objects:
+        if entry == ObjectPrompts(entry.name):
+            raise UserError(
+                f"object {entry.name!r} has no prompt: it needs 'points', 'scribbles', 'boxes', 'masks' or 'text'"
+            )
+
+
 def _object(document: Any, index: int, folder: Path) -> ObjectPrompts:
     named = isinstance(document, dict) and isinstance(document.get("name"), str)
     where = f"object {document['name']!r}" if named else f"object number {index}"
@@ -169,8 +186,6 @@ def _object(document: Any, index: int, folder: Path) -> ObjectPrompts:
     text = document.get("text")
     if text is not None and (not isinstance(text, str) or not text.strip()):
         raise UserError(f"{where}: 'text' must be words, not {_show(text)}")
-    if not points and not scribbles and not boxes and not masks and text is None:
-        raise UserError(f"{where} has no prompt: it needs 'points', 'scribbles', 'boxes', 'masks' or 'text'")
     return ObjectPrompts(
         name,
         tuple(point for point in points if isinstance(point, PointPrompt2D)),
@@ -295,7 +310,10 @@ def _list(keys: set[str]) -> str:
 
 
 def _show(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
+    try:
+        text = json.dumps(value, ensure_ascii=False)
+    except RecursionError:
+        return "brackets that are nested too deeply"
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 

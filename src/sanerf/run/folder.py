@@ -36,6 +36,14 @@ from sanerf.shapes import Float
 FORMAT_VERSION = 2
 _READABLE_VERSIONS = ("1", "2")
 """Format 1 knew no lens but OpenCV's."""
+_OPTIONS = {
+    "seed": "--seed",
+    "downscale": "--downscale",
+    "training.steps": "--steps",
+    "training.blurred_weight": "--blurred",
+    "training.transients": "--transients",
+}
+"""The options of `train` that say a key of the configuration."""
 
 
 @dataclass(frozen=True)
@@ -85,36 +93,75 @@ class Run:
 
 
 def create_run(path: Path, scene: Scene, config: RunConfig) -> Run:
-    """A new run folder, or the one that is there if it is of the same scene and configuration.
+    """A new run folder, or the one that is there if it is of the same scene and configuration; the scene may have been
+    moved since, and the run then takes its pictures from the new place.
 
     Raises UserError where the folder holds something else.
     """
     if (path / "run.json").exists():
         run = open_run(path)
-        if run.config == config and scene_to_json(run.scene) == scene_to_json(scene):
+        changed = _differences(to_json(run.config), to_json(config)) + _scene_differences(run.scene, scene)
+        if not changed:
+            if run.scene.root.resolve() != scene.root.resolve():
+                run = Run(path, scene, config)
+                write_run(run)
             return run
-        if run.trained or run.checkpoint.exists():
-            changed = ", ".join(_differences(to_json(run.config), to_json(config))) or "the scene"
-            raise UserError(f"{path} holds another run (it differs in {changed}); choose another --out")
+        if run.trained:
+            raise UserError(
+                f"{path} holds a finished run, which cannot be trained further, and this one differs from it in "
+                f"{', '.join(changed)}; choose another --out"
+            )
+        if run.checkpoint.exists():
+            raise UserError(f"{path} holds another run (it differs in {', '.join(changed)}); choose another --out")
         # Of a call that failed before it learnt anything: nothing is lost.
     elif path.is_dir() and holds_files(path):
         raise UserError(f"{path} is not empty and no run; choose another --out")
     if path.exists() and not path.is_dir():
         raise UserError(f"{path} is a file; choose another --out")
-    document = {"format_version": FORMAT_VERSION, "config": to_json(config), "scene": scene_to_json(scene)}
-    write_json(path / "run.json", document)
-    return Run(path, scene, config)
+    run = Run(path, scene, config)
+    write_run(run)
+    return run
+
+
+def write_run(run: Run) -> None:
+    """Write run.json, whole or not at all."""
+    scene, config = scene_to_json(run.scene), to_json(run.config)
+    write_json(run.path / "run.json", {"format_version": FORMAT_VERSION, "config": config, "scene": scene})
 
 
 def _differences(old: dict[str, Any], new: dict[str, Any], where: str = "") -> list[str]:
-    """What differs between two configurations of the same shape, as "training.steps (3000, now 500)"."""
+    """What differs between two configurations of the same shape, by the option that says it or, where there is none,
+    by the key, as "--steps (3000, now 500)"."""
     out = []
     for key, value in new.items():
+        name = f"{where}{key}"
         if isinstance(value, dict):
-            out += _differences(old[key], value, f"{where}{key}.")
+            out += _differences(old[key], value, f"{name}.")
         elif old[key] != value:
-            out.append(f"{where}{key} ({old[key]}, now {value})")
+            out.append(f"{_OPTIONS.get(name, name)} ({_shown(old[key])}, now {_shown(value)})")
     return out
+
+
+def _shown(value: Any) -> str:
+    """A value as the options of `train` write it."""
+    words = {True: "on", False: "off"}
+    return "not bounded" if value is None else words[value] if isinstance(value, bool) else str(value)
+
+
+def _scene_differences(old: Scene, new: Scene) -> list[str]:
+    """What differs between two scenes besides the place of their folders; another split may change all the rest, for
+    a scene of cut-outs is scaled to its training views."""
+    before, now = scene_to_json(old), scene_to_json(new)
+    for document in (before, now):
+        del document["root"], document["warnings"]
+    if before == now:
+        return []
+    if [(v["name"], v["size"]) for v in before["views"]] != [(v["name"], v["size"]) for v in now["views"]]:
+        return ["the scene's pictures"]
+    if before["test"] == now["test"]:
+        return ["the scene"]
+    others = " others" if len(old.test) == len(new.test) else ""
+    return [f"--holdout ({len(old.test)} views, now {len(new.test)}{others})"]
 
 
 def open_run(path: Path) -> Run:

@@ -1,4 +1,4 @@
-"""The commands that make and change a run (`train`, `segment`, `import-field`) work on its folder one at a time.
+"""The commands that make and change a run (`train`, `segment`, `import-field`, `relink`) work on it one at a time.
 
 Those that read it take no lock, nor does `evaluate`, which writes RUN/report.html, whole or not at all: each file of a
 run is replaced in one go, so what a reader meets is of before or of after.

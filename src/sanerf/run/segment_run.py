@@ -118,7 +118,8 @@ class _Request:
 def segment_run(
     run: Run, renderer: Renderer, prompts: PromptSet, segmenter: str, *, seed: int, progress: Progress, refine: int = 0
 ) -> tuple[Segmentation, dict[str, float]]:
-    """Segment all objects of a prompt set jointly and store the result in the run folder.
+    """Segment all objects of a prompt set jointly and store the result in the run folder. Of objects whose masks come
+    from files the names are enough.
 
     The first masks, those of the prompts, each go back to the decoder up to `refine` times. Gives the segmentation and
     the seconds of its stages "encode", "decode", "sample" and "aggregate". Raises UserError for prompts that cannot be

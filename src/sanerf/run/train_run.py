@@ -1,6 +1,7 @@
 """`train`: a scene to a trained run folder, resuming where an earlier call stopped."""
 
 import json
+import logging
 import math
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -13,7 +14,7 @@ from sanerf.data.pixels import load_bank
 from sanerf.data.scene import Scene
 from sanerf.errors import UserError
 from sanerf.files import write_text
-from sanerf.kernels.backend import Kernels
+from sanerf.kernels.backend import Kernels, compiles_first
 from sanerf.run.config import RunConfig
 from sanerf.run.folder import Run, create_run, save_radiance
 from sanerf.run.lock import run_lock
@@ -28,6 +29,8 @@ CURVE_EVERY = 50
 """Steps whose errors are averaged into one line of the training curve."""
 FETCH_EVERY = 10
 """Steps after which their errors are fetched from the device, which is waited for; it divides `CURVE_EVERY`."""
+
+_log = logging.getLogger("sanerf")
 
 
 def train_run(
@@ -78,6 +81,8 @@ def _train(
     state = start_state(config, kernels, views=len(scene.train), reliability=reliability, ranks=ranks)
     if run.checkpoint.exists():
         load_checkpoint(run.checkpoint, state)
+    if compiles_first(kernels):
+        _log.info("compiling the kernels, which are kept for the next time")
     curve = _read_curve(run.curve, state.step)
     recent: list[float] = []
     on_device: list[Tensor] = []

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sanerf.errors import UserError, on_one_line
+from sanerf.errors import DownloadError, UserError, on_one_line
 from sanerf.locks import file_lock
 from sanerf.segmenter.weights import Weight, check
 
@@ -26,8 +26,9 @@ _ATTEMPTS = 4
 def pull(weight: Weight, folder: Path, *, on_progress: Callable[[int, int], None] | None = None) -> Path:
     """Fetch a weight into `folder`; the file's path. A right file that is there already is left alone.
 
-    `on_progress` is told bytes done and all. Raises UserError without a network, where the connection keeps breaking,
-    where what came or what is there is not the authors' file, and where another process is fetching it.
+    `on_progress` is told bytes done and all. Raises DownloadError without a network, where the connection keeps
+    breaking, and where what came is not the authors' file; UserError where what is there is not, and where another
+    process is fetching it.
     """
     target = folder / weight.file_name
     folder.mkdir(parents=True, exist_ok=True)
@@ -55,17 +56,17 @@ def _fetch_and_check(weight: Weight, target: Path, on_progress: Callable[[int, i
     try:
         fetch(weight.address, part, on_progress=on_progress)
     except urllib.error.HTTPError as error:
-        raise UserError(f"{weight.address} answers {error.code} {error.reason}; {_advice(weight)}") from error
+        raise DownloadError(f"{weight.address} answers {error.code} {error.reason}; {_advice(weight)}") from error
     except urllib.error.URLError as error:
         reason = " ".join(str(error.reason).split())
-        raise UserError(f"{weight.address} cannot be reached ({reason}); {_advice(weight)}") from error
+        raise DownloadError(f"{weight.address} cannot be reached ({reason}); {_advice(weight)}") from error
     except ConnectionError as error:
-        raise UserError(f"{on_one_line(error)}; the same command goes on from there") from error
+        raise DownloadError(f"{on_one_line(error)}; the same command goes on from there") from error
     try:
         check(weight, part)
     except UserError:
         part.unlink()
-        raise UserError(
+        raise DownloadError(
             f"what came from {weight.address} does not have the authors' SHA-256 and was thrown away; try again, and "
             f"if it stays so, {_advice(weight)}"
         ) from None

@@ -6,6 +6,9 @@ from sanerf.errors import UserError
 from sanerf.segmenter.mask_sets import Overlap
 from sanerf.segmenter.protocol import Segmenter
 
+MOST_LAYERS = 4
+"""Of windows: the last has 256."""
+
 
 @dataclass(frozen=True)
 class EverythingConfig:
@@ -39,8 +42,8 @@ class EverythingConfig:
     def __post_init__(self) -> None:
         if self.points < 1 or self.prompts_a_call < 1:
             raise UserError(f"a grid of {self.points} points, {self.prompts_a_call} a call; expected 1 or more of each")
-        if not 0 <= self.layers <= 4:
-            raise UserError(f"{self.layers} layers of windows; expected 0 to 4")
+        if not 0 <= self.layers <= MOST_LAYERS:
+            raise UserError(f"{self.layers} layers of windows; expected 0 to {MOST_LAYERS}")
         shares = ("window_overlap", "window_margin", "predicted_iou", "stability", "duplicate_iou", "least_share")
         for name in shares:
             if not 0 <= getattr(self, name) <= 1:
