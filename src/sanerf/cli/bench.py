@@ -79,7 +79,7 @@ class Bench(CommonOptions):
         with progress_bars() as progress:
             cases = []
             for path in dict.fromkeys(self.runs):
-                opened = open_trained(path, self, with_objects=False)
+                opened = open_trained(path, self, photographs=False)
                 truth = find_truth(opened.run, self.masks, _listed(self.objects))
                 cases.append(Case(str(path), opened.run, opened.renderer, truth))
             figures, lines = run_aggregator_suite(
