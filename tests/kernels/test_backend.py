@@ -3,7 +3,6 @@
 import importlib.util
 import logging
 import os
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -40,7 +39,7 @@ def test_whether_training_will_compile_is_told_by_numbas_own_files(tmp_path, mon
     assert not compiles_first(kernels_for("numba", CPU)) and not compiles_first(kernels_for("torch", CPU))
     real = numba_rays._weights_backward
 
-    def another_process(folder: str | Path) -> SimpleNamespace:
+    def another_process(folder: object) -> SimpleNamespace:
         return SimpleNamespace(stats=SimpleNamespace(cache_path=str(folder)), __name__=real.__name__, signatures=[])
 
     # What this one has compiled, or has read, lies where another looks for it.
