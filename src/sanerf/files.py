@@ -81,18 +81,14 @@ def check_folder(path: Path, writer: str = "") -> None:
     """
     if path.exists() and not path.is_dir():
         raise UserError(f"cannot write {path}: it is a file, and a folder is to be written")
-    _check_writer(path, writer)
+    check_writer(path, writer)
     if path.is_dir() and not (path / FOLDER_MARKER).exists() and any(path.iterdir()):
         raise UserError(f"{path} holds files that sanerf did not write, so it is not replaced; choose a new folder")
     _check_place(path / FOLDER_MARKER, path)
 
 
-def check_unowned(path: Path, writer: str) -> None:
-    """Raise UserError where `path`, a folder in which `writer` makes folders of its own, is all another command's."""
-    _check_writer(path, writer)
-
-
-def _check_writer(path: Path, writer: str) -> None:
+def check_writer(path: Path, writer: str) -> None:
+    """Raise UserError where `path` is a folder that another command than `writer` wrote."""
     if not (path / FOLDER_MARKER).exists():
         return
     found, _ = _read_marker(path)
@@ -171,7 +167,7 @@ def shared_folder(path: Path, writer: str) -> Iterator[Path]:
         _write_marker(temporary, writer, names)
         _flush_all(temporary)
         if path.exists():
-            _check_writer(path, writer)
+            check_writer(path, writer)
             _put_into(path, temporary, writer, names)
         else:
             os.rename(temporary, path)

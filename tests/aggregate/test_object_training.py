@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from analytic_scene import camera_at, cast, numba_kernels, picture, stage_renderer
-from sanerf.aggregate.local_rays import RayPairConfig, Surroundings, identity_probabilities
+from sanerf.aggregate.identities import identity_probabilities
+from sanerf.aggregate.local_rays import RayPairConfig, Surroundings
 from sanerf.aggregate.losses import mask_logits
 from sanerf.aggregate.ray_bank import RayBank, build_ray_bank, with_masks
 from sanerf.aggregate.training import train_object_field

@@ -49,8 +49,10 @@ def _entries(masks: ViewMasks) -> set[tuple[int, str]]:
     return {(view, name) for view, of_view in masks.items() for name in of_view}
 
 
-def mask_agreement(rendered: dict[int, RenderedIdentities], masks: ViewMasks, names: Sequence[str]) -> Agreement:
-    """How well each mask agrees with the field; 1 where both hold less than `LEAST_AREA` of the picture."""
+def mask_agreement(
+    rendered: dict[int, RenderedIdentities], masks: ViewMasks, names: Sequence[str], *, least_area: float = LEAST_AREA
+) -> Agreement:
+    """How well each mask agrees with the field; 1 where both hold nothing or less than that share of the picture."""
     out: Agreement = {}
     for view, of_view in masks.items():
         lattice, identity = rendered[view].lattice, rendered[view].probability.argmax(dim=-1)
@@ -58,7 +60,7 @@ def mask_agreement(rendered: dict[int, RenderedIdentities], masks: ViewMasks, na
             if name in of_view:
                 given, seen = lattice.pick(of_view[name].probability) > 0.5, identity == index
                 union = int((given | seen).sum())
-                telling = union >= LEAST_AREA * identity.numel()
+                telling = union >= max(1, least_area * identity.numel())
                 out.setdefault(view, {})[name] = int((given & seen).sum()) / union if telling else 1.0
     return out
 

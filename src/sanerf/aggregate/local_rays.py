@@ -11,19 +11,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sanerf.aggregate.losses import mask_error, mask_logits, ray_pair_rgb_loss
-from sanerf.aggregate.ray_bank import PixelLattice, RayBank, possible_identities
+from sanerf.aggregate.identities import IdentityLogits, all_identity_probabilities, identity_probabilities
+from sanerf.aggregate.losses import mask_error, ray_pair_rgb_loss
+from sanerf.aggregate.ray_bank import PixelLattice, RayBank, bank_of, pack_samples, possible_identities
 from sanerf.aggregate.view_masks import ViewMasks
-from sanerf.geometry.cameras import Camera, camera_rays, inside_image, project
+from sanerf.geometry.cameras import Camera, Rays, camera_rays, inside_image, project
 from sanerf.prompts.project import LEAST_ACCUMULATION
-from sanerf.render.images import CHUNK, Renderer
-from sanerf.render.renderer import RaySamples, accumulate, composite_colour, keep_samples, median_distance
+from sanerf.render.images import Renderer
+from sanerf.render.renderer import RaySamples, composite_colour
 from sanerf.shapes import Bool, Float, Int64
 
-IdentityLogits = Callable[[Tensor], Tensor]
-"""An object field, or whatever else gives (points objects) logits, background first, at world points (points 3)."""
-
-_CHUNK = 65536
 _TOLERANCE = 0.02
 """Share of its distance by which a point may lie behind what a view sees there and still count as seen."""
 
@@ -82,20 +79,12 @@ class Surroundings:
 
 def error_maps(field: IdentityLogits, bank: RayBank, sharpness: float) -> Float[Tensor, "rays"]:
     """Eq. 12 for the pixels of all views' lattices, which thus are the maps of reduced resolution."""
-    with torch.no_grad():
-        parts = torch.arange(len(bank), device=bank.weights.device).split(_CHUNK)
-        return torch.cat(
-            [mask_error(identity_probabilities(field, bank, rays), bank.possible[rays], sharpness) for rays in parts]
-        )
-
-
-def identity_probabilities(
-    field: IdentityLogits, bank: RayBank, rays: Int64[Tensor, "batch"]
-) -> Float[Tensor, "batch objects"]:
-    """Identity probabilities of some rays (Eq. 7)."""
-    kept = bank.gather(rays)
-    composited = accumulate(field(kept.p_world), kept.weights, kept.ray_index, kept.rays)
-    return torch.softmax(mask_logits(composited, bank.accumulation[rays]), dim=1)
+    return torch.cat(
+        [
+            mask_error(probability, bank.possible[rays], sharpness)
+            for rays, probability in all_identity_probabilities(field, bank)
+        ]
+    )
 
 
 def build_local_rays(
@@ -142,7 +131,7 @@ def _seen_pixels(
         xy, depth_z = project(camera, p_world)
         inside = inside_image(camera, xy) & (depth_z > 0)
         safe = torch.where(inside[:, None], xy, 0.0)
-        distance = (p_world - camera.world_from_cam[:3, 3].to(p_world.dtype)).norm(dim=1)
+        distance = (p_world - camera.centre.to(p_world.dtype)).norm(dim=1)
         limit = _distance_about(bank, bank.lattices[view], safe) * (1 + _TOLERANCE)
         pixels.append(safe)
         seen.append(inside & (distance <= limit))
@@ -165,27 +154,38 @@ def _render_patches(
     config: RayPairConfig,
 ) -> LocalRays:
     """The rays of all patches, view by view; `chosen` are places in the list of cameras, -1 for none."""
-    size = config.patch
+    size, renderer = config.patch, around.renderer
     members = torch.full((*chosen.shape, size * size), -1)
-    banks, colours, first = [], [], 0
+    rays: list[Rays] = []
+    possible: list[Tensor] = []
+    colours: list[Tensor] = []
+    first = 0
     for place, (view, camera) in enumerate(around.cameras.items()):
         point, slot = (chosen == place).nonzero(as_tuple=True)
         if not len(point):
             continue
         column, row = _patch_pixels(xy[point, place], camera, size)
-        count = len(point) * size * size
-        members[point, slot] = torch.arange(first, first + count).reshape(len(point), -1)
-        first += count
-        parts, rgb = _weighed(camera, torch.stack([column, row], dim=1) + 0.5, around)
+        rays.append(camera_rays(camera, torch.stack([column, row], dim=1) + 0.5))
+        members[point, slot] = torch.arange(first, first + len(row)).reshape(len(point), -1)
+        first += len(row)
         if config.photo_colours:
-            rgb = (around.photo(view)[row, column].float() / 255).to(rgb.device)
-        colours.append(rgb)
-        possible = torch.ones(count, len(around.names) + 1, dtype=torch.bool)
+            colours.append(around.photo(view)[row, column].float() / 255)
         if view in around.masks:
-            possible = possible_identities(around.masks[view], around.names, lambda of, at=(row, column): of[at])
-        banks.append(replace(parts, possible=possible.to(parts.weights.device)))
-    device = banks[0].weights.device
-    return LocalRays(_joined(banks), torch.cat(colours), members.flatten(1).to(device))
+            of_view = possible_identities(around.masks[view], around.names, lambda of, at=(row, column): of[at])
+        else:
+            of_view = torch.ones(len(row), len(around.names) + 1, dtype=torch.bool)
+        possible.append(of_view)
+
+    def on_samples(samples: RaySamples, part: Rays) -> None:
+        with torch.no_grad():
+            colours.append(composite_colour(renderer.field, samples, part.directions, threshold=1e-3))
+
+    packed = pack_samples(
+        rays, renderer, around.weight_threshold, on_samples=None if config.photo_colours else on_samples
+    )
+    device = renderer.density_grid.device
+    bank = replace(bank_of(packed, rays, {}, device), possible=torch.cat(possible).to(device))
+    return LocalRays(bank, torch.cat(colours).to(device), members.flatten(1).to(device))
 
 
 def _patch_pixels(xy: Float[Tensor, "points 2"], camera: Camera, size: int) -> tuple[Tensor, Tensor]:
@@ -197,43 +197,6 @@ def _patch_pixels(xy: Float[Tensor, "points 2"], camera: Camera, size: int) -> t
     row = low[:, 1].clamp(0, camera.height - size)[:, None, None] + offsets[None, :, None]
     shape = (len(xy), size, size)
     return column.expand(shape).reshape(-1), row.expand(shape).reshape(-1)
-
-
-def _weighed(
-    camera: Camera, xy: Float[Tensor, "rays 2"], around: Surroundings
-) -> tuple[RayBank, Float[Tensor, "rays 3"]]:
-    """What the radiance field says about some pixels of a view, colours with it."""
-    renderer, rays, parts, colours = around.renderer, camera_rays(camera, xy), [], []
-    with torch.no_grad():
-        for start in range(0, len(rays), CHUNK):
-            part = rays[start : start + CHUNK].to(renderer.density_grid.device)
-            samples = renderer.samples(part)
-            parts.append(_bank_of(samples, around.weight_threshold))
-            colours.append(composite_colour(renderer.field, samples, part.directions, threshold=1e-3))
-    return _joined(parts), torch.cat(colours)
-
-
-def _bank_of(samples: RaySamples, weight_threshold: float) -> RayBank:
-    """Rays by what the renderer says about them, without masks or lattices."""
-    kept = keep_samples(samples, weight_threshold)
-    first_sample = F.pad(torch.bincount(kept.ray_index, minlength=kept.rays).cumsum(0), (1, 0))
-    nothing = torch.ones(kept.rays, 1, dtype=torch.bool, device=kept.weights.device)
-    accumulation, distance = samples.weights.sum(-1), median_distance(samples)
-    return RayBank(kept.p_world, kept.weights, first_sample, accumulation, distance, nothing, {})
-
-
-def _joined(parts: Sequence[RayBank]) -> RayBank:
-    """Banks one after the other as one."""
-    counts = torch.cat([part.first_sample.diff() for part in parts])
-    return RayBank(
-        torch.cat([part.p_world for part in parts]),
-        torch.cat([part.weights for part in parts]),
-        F.pad(counts.cumsum(0), (1, 0)),
-        torch.cat([part.accumulation for part in parts]),
-        torch.cat([part.distance for part in parts]),
-        torch.cat([part.possible for part in parts]),
-        {},
-    )
 
 
 def ray_pair_term(

@@ -16,7 +16,7 @@ from sanerf.aggregate.view_masks import ViewMask, ViewMasks
 from sanerf.geometry.cameras import Camera, Rays, camera_rays
 from sanerf.progress import OnPart
 from sanerf.render.images import CHUNK, Renderer
-from sanerf.render.renderer import KeptSamples, median_distance
+from sanerf.render.renderer import KeptSamples, RaySamples, median_distance
 from sanerf.shapes import Bool, Float, Int64
 
 
@@ -132,14 +132,14 @@ def build_ray_bank(
     rays = {view: camera_rays(cameras[view], lattice.xy()) for view, lattice in lattices.items()}
 
     def sample() -> PackedSamples:
-        return _sample(list(rays.values()), renderer, weight_threshold, on_progress)
+        return pack_samples(list(rays.values()), renderer, weight_threshold, on_progress=on_progress)
 
     if cache is None:
         samples = sample()
     else:
         key = samples_key(renderer, cameras.values(), lattices, weight_threshold, cache.field_settings)
         samples = cache.samples(key, sample)
-    return _bank_of(samples, list(rays.values()), lattices, renderer.density_grid.device)
+    return bank_of(samples, list(rays.values()), lattices, renderer.density_grid.device)
 
 
 def _lay_lattices(cameras: dict[int, Camera], total_rays: int, generator: torch.Generator) -> dict[int, PixelLattice]:
@@ -156,14 +156,25 @@ def _lay_lattices(cameras: dict[int, Camera], total_rays: int, generator: torch.
     return lattices
 
 
-def _sample(
-    views: Sequence[Rays], renderer: Renderer, weight_threshold: float, on_progress: OnPart | None
+def pack_samples(
+    views: Sequence[Rays],
+    renderer: Renderer,
+    weight_threshold: float,
+    *,
+    on_progress: OnPart | None = None,
+    on_samples: Callable[[RaySamples, Rays], None] | None = None,
 ) -> PackedSamples:
-    """The renderer's samples of all views' rays whose weight is above the threshold, packed."""
+    """The renderer's samples of all views' rays whose weight is above the threshold, packed.
+
+    `on_samples` is shown all samples of a chunk of rays, and the rays, before the others are dropped.
+    """
     distances, weights, counts, accumulation, ends = [], [], [], [], []
     for done, rays in enumerate(views, start=1):
         for start in range(0, len(rays), CHUNK):
-            samples = renderer.samples(rays[start : start + CHUNK].to(renderer.density_grid.device))
+            part = rays[start : start + CHUNK].to(renderer.density_grid.device)
+            samples = renderer.samples(part)
+            if on_samples is not None:
+                on_samples(samples, part)
             kept = samples.weights > weight_threshold
             distances.append(samples.distances[kept])
             weights.append(samples.weights[kept])
@@ -175,7 +186,7 @@ def _sample(
     return PackedSamples(*(torch.cat(parts) for parts in (distances, weights, counts, accumulation, ends)))
 
 
-def _bank_of(
+def bank_of(
     samples: PackedSamples, views: Sequence[Rays], lattices: dict[int, PixelLattice], device: torch.device
 ) -> RayBank:
     """The bank of packed samples, whose points are found on the rays again."""

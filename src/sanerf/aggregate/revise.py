@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sanerf.aggregate.local_rays import identity_probabilities
+from sanerf.aggregate.identities import IdentityLogits, all_identity_probabilities
 from sanerf.aggregate.ray_bank import PixelLattice, RayBank, with_masks
 from sanerf.aggregate.view_masks import ViewMask, ViewMasks
 from sanerf.fields.object import ObjectField
@@ -27,7 +27,6 @@ LEAST_AGREEMENT = 0.5
 """IoU with the field below which a view's mask is left out."""
 LEAST_AREA = 1e-4
 """Share of a picture that an object must cover for the decoder to be asked about it."""
-_CHUNK = 65536
 
 
 @dataclass(frozen=True)
@@ -81,13 +80,9 @@ def with_lost_objects(revised: ViewMasks, before: ViewMasks) -> ViewMasks:
     return out
 
 
-def render_identities(field: Callable[[Tensor], Tensor], bank: RayBank) -> dict[int, RenderedIdentities]:
+def render_identities(field: IdentityLogits, bank: RayBank) -> dict[int, RenderedIdentities]:
     """What an object field renders at every view's lattice."""
-    out = []
-    with torch.no_grad():
-        for rays in torch.arange(len(bank), device=bank.weights.device).split(_CHUNK):
-            out.append(identity_probabilities(field, bank, rays))
-    flat = torch.cat(out).cpu()
+    flat = torch.cat([probability for _, probability in all_identity_probabilities(field, bank)]).cpu()
     return {
         view: RenderedIdentities(of, flat[of.rays].reshape(of.rows, of.columns, -1))
         for view, of in bank.lattices.items()

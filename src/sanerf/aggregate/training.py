@@ -4,11 +4,11 @@ from collections.abc import Callable
 
 import torch
 
+from sanerf.aggregate.identities import ray_logits
 from sanerf.aggregate.local_rays import RayPairConfig, Surroundings, build_local_rays, error_maps, ray_pair_term
-from sanerf.aggregate.losses import identity_cross_entropy, mask_logits
+from sanerf.aggregate.losses import identity_cross_entropy
 from sanerf.aggregate.ray_bank import RayBank
 from sanerf.fields.object import ObjectField
-from sanerf.render.renderer import accumulate
 
 
 def train_object_field(
@@ -40,9 +40,7 @@ def train_object_field(
             config, around = ray_pairs
             local = build_local_rays(bank, error_maps(field, bank, config.sharpness), around, config, generator)
         drawn = telling[torch.randint(len(telling), (min(rays, len(telling)),), generator=generator).to(device)]
-        kept = bank.gather(drawn)
-        composited = accumulate(field(kept.p_world), kept.weights, kept.ray_index, kept.rays)
-        loss = identity_cross_entropy(mask_logits(composited, bank.accumulation[drawn]), bank.possible[drawn])
+        loss = identity_cross_entropy(ray_logits(field, bank, drawn), bank.possible[drawn])
         if ray_pairs is not None and local is not None:
             loss = loss + ray_pairs[0].weight * ray_pair_term(field, local, ray_pairs[0], generator)
         optimizer.zero_grad(set_to_none=True)

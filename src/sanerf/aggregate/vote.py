@@ -15,13 +15,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sanerf.aggregate.agreement import mask_agreement
 from sanerf.aggregate.ray_bank import RayBank, with_masks
 from sanerf.aggregate.revise import LEAST_AGREEMENT, RenderedIdentities, render_identities
 from sanerf.aggregate.view_masks import ViewMasks
 from sanerf.fields.voted import VotedField, VotedVolume
 from sanerf.geometry.boxes import inside_box, trimmed_box
 from sanerf.geometry.contraction import contract
-from sanerf.segmenter.regions import mask_iou
 from sanerf.shapes import Bool, Float
 
 CELLS = 128
@@ -59,14 +59,9 @@ def agreeing(
     """Trust multiplied by the fourth power of the masks' IoU with what was rendered, and zero below `LEAST_AGREEMENT`;
     left as it is for an object of which no mask would remain."""
     out: Trust = {view: dict(of_view) for view, of_view in believed.items()}
-    for index, name in enumerate(names, start=1):
-        iou = {}
-        for view in (view for view, of_view in masks.items() if name in of_view):
-            of_view = rendered[view]
-            drawn = of_view.lattice.pick(masks[view][name].probability) > 0.5
-            found = of_view.probability.argmax(dim=-1) == index
-            # Where neither sees the object they agree.
-            iou[view] = float(mask_iou(drawn[None], found)[0]) if bool((drawn | found).any()) else 1.0
+    agreement = mask_agreement(rendered, masks, names, least_area=0.0)
+    for name in names:
+        iou = {view: of_view[name] for view, of_view in agreement.items() if name in of_view}
         if max(iou.values(), default=0.0) >= LEAST_AGREEMENT:
             for view, value in iou.items():
                 out[view][name] *= value**_AGREEMENT_POWER if value >= LEAST_AGREEMENT else 0.0

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from sanerf.errors import UserError
-from sanerf.files import check_folder, check_unowned, shared_folder, write_png
+from sanerf.files import check_folder, check_writer, shared_folder, write_png
 from sanerf.render.pictures import to_bytes
 from sanerf.shapes import Bool, Float, UInt8
 
@@ -66,7 +66,7 @@ def write_masks(directory: Path, name: str, masks: Iterable[tuple[str, Bool[np.n
 def check_masks_folder(directory: Path, name: str) -> Path:
     """The folder of an object's masks; UserError where `write_masks` would not write there."""
     folder = directory / file_name(name)
-    check_unowned(directory, MASKS_WRITER)
+    check_writer(directory, MASKS_WRITER)
     check_folder(folder, MASKS_WRITER)
     return folder
 
