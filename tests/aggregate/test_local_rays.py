@@ -158,6 +158,25 @@ def test_colours_and_masks_are_those_of_the_patches_own_pixels(bank, cameras):
     torch.testing.assert_close(photos.rgb[masked[0]], truth, rtol=0, atol=0.003)
 
 
+def test_places_tell_apart_what_lies_on_either_side_of_an_edge(bank, cameras):
+    """At the ball's edge: rays of the ball end near each other, those of the wall a fifth of the way farther off."""
+    column = int((cast(cameras[2])[1].reshape(SIZE, SIZE)[15]).nonzero()[0])
+    local = local_at(bank, cameras, 2, column, 15, config=replace(CONFIG, views=1))
+    own = local.members[0]
+    distance = (local.p_world[own] - cameras[2].centre.float()).norm(dim=1)
+    # Six pixels of focal length SIZE at that distance.
+    torch.testing.assert_close(local.width[own], 6 / cameras[2].fx * distance, rtol=1e-4, atol=0)
+    inside = local.rays.possible[own, 1]
+    # The places of one of the ball and of all others, in widths of a patch.
+    looks = local.appearance(local.members, place=1.0)[0]
+    torch.testing.assert_close(looks[:, :3], local.rgb[own])
+    middle = looks[inside, 3:].median(dim=0).values
+    of_ball, of_wall = ((looks[mask, 3:] - middle).norm(dim=1) for mask in (inside, ~inside))
+    assert float(of_ball.median()) < 1.0 < 2.0 < float(of_wall.median())
+    nowhere = local.appearance(local.members, place=0.0)[0]
+    assert bool((nowhere[:, 3:] == 0).all()), "an infinite reach looks at colours alone"
+
+
 def test_points_are_drawn_by_their_error_and_never_on_nothing(bank, cameras):
     """Of two wrong pixels one errs nine times as much; a third lies where no ray hits anything."""
     first = bank.lattices[2].first_ray

@@ -46,8 +46,11 @@ class RayPairConfig:
     """pixels along a patch's edge, the paper's N"""
     references: int = 8
     """reference rays a point, the paper's K"""
-    threshold: float = 0.03
-    """colour distance below which two rays are a pair, the paper's tau; 0.1 joins a thing and its shadow"""
+    threshold: float = 0.1
+    """colour distance below which two rays are a pair, the paper's tau"""
+    reach: float = 1.5
+    """widths of a patch beyond which two rays are no pair, whatever their colours: distance in space counts in Eq. 10
+    as colour does; infinite for the print, which also pairs a thing with what lies far behind it"""
     sharpness: float = 10.0
     """the paper's w"""
     trusted_error: float = 0.2
@@ -58,11 +61,24 @@ class RayPairConfig:
 
 @dataclass(frozen=True)
 class LocalRays:
-    """The rays around each point: `members[p]` are indices into `rays`, -1 where a point has fewer."""
+    """The rays around each point: `members[p]` are indices into `rays`, -1 where a point has fewer.
+
+    `p_world` is the mean place of each ray's samples by their weights (a ray past an edge lies between, near neither
+    side), `width` how wide a patch is in the world where the ray ends.
+    """
 
     rays: RayBank
     rgb: Float[Tensor, "rays 3"]
+    p_world: Float[Tensor, "rays 3"]
+    width: Float[Tensor, "rays"]
     members: Int64[Tensor, "points batch"]
+
+    def appearance(self, members: Int64[Tensor, "points batch"], place: float) -> Float[Tensor, "points batch 6"]:
+        """Colours, and behind them places in units that make a patch's mean width a colour distance of `place`."""
+        present, flat = members >= 0, members.clamp(min=0)
+        width = (self.width[flat] * present).sum(dim=1) / present.sum(dim=1).clamp(min=1)
+        scaled = self.p_world[flat] * (place / width.clamp(min=1e-12))[:, None, None]
+        return torch.cat([self.rgb[flat], scaled], dim=2)
 
 
 @dataclass(frozen=True)
@@ -159,6 +175,7 @@ def _render_patches(
     rays: list[Rays] = []
     possible: list[Tensor] = []
     colours: list[Tensor] = []
+    focal: list[Tensor] = []
     first = 0
     for place, (view, camera) in enumerate(around.cameras.items()):
         point, slot = (chosen == place).nonzero(as_tuple=True)
@@ -166,6 +183,7 @@ def _render_patches(
             continue
         column, row = _patch_pixels(xy[point, place], camera, size)
         rays.append(camera_rays(camera, torch.stack([column, row], dim=1) + 0.5))
+        focal.append(torch.full((len(row),), camera.fx))
         members[point, slot] = torch.arange(first, first + len(row)).reshape(len(point), -1)
         first += len(row)
         if config.photo_colours:
@@ -185,7 +203,22 @@ def _render_patches(
     )
     device = renderer.density_grid.device
     bank = replace(bank_of(packed, rays, {}, device), possible=torch.cat(possible).to(device))
-    return LocalRays(bank, torch.cat(colours).to(device), members.flatten(1).to(device))
+    return LocalRays(
+        bank,
+        torch.cat(colours).to(device),
+        _mean_places(bank),
+        size * bank.distance / torch.cat(focal).to(device),
+        members.flatten(1).to(device),
+    )
+
+
+def _mean_places(bank: RayBank) -> Float[Tensor, "rays 3"]:
+    """The mean of each ray's kept samples by weight; the world's origin where a ray has none."""
+    ray_index = torch.repeat_interleave(bank.first_sample.diff())
+    total = torch.zeros(len(bank), 3, device=bank.weights.device)
+    total.index_add_(0, ray_index, bank.weights[:, None] * bank.p_world)
+    weight = torch.zeros(len(bank), device=bank.weights.device).index_add_(0, ray_index, bank.weights)
+    return total / weight.clamp(min=1e-6)[:, None]
 
 
 def _patch_pixels(xy: Float[Tensor, "points 2"], camera: Camera, size: int) -> tuple[Tensor, Tensor]:
@@ -217,7 +250,7 @@ def ray_pair_term(
     references = torch.where(believed, dice, dice - 1).topk(min(config.references, members.shape[1]), dim=1).indices
     return ray_pair_rgb_loss(
         probability.reshape(*members.shape, -1),
-        local.rgb[flat].reshape(*members.shape, 3),
+        local.appearance(members, config.threshold / config.reach),
         references,
         present=present,
         believed=believed,

@@ -69,7 +69,7 @@ def mask_error(
 
 def ray_pair_rgb_loss(
     probability: Float[Tensor, "batch rays objects"],
-    rgb: Float[Tensor, "batch rays 3"],
+    appearance: Float[Tensor, "batch rays channels"],
     references: Int64[Tensor, "batch references"],
     *,
     present: Bool[Tensor, "batch rays"],
@@ -79,6 +79,7 @@ def ray_pair_rgb_loss(
 ) -> Float[Tensor, ""]:
     """Eq. 9 for each set of rays of a batch, then their mean (the last term of Eq. 14).
 
+    `appearance` has what Eq. 10 compares: colours, and behind them whatever else should be alike, in the same units.
     `references` are K, as indices into a set's rays; of these, only the `believed` count. `present` is false for rays
     that only fill a set up. Print takes for S_k the rays with g >= tau; but g is a distance, and the text wants rays of
     similar colour: here g < tau, as in the authors' code. References are detached, so that gradients flow through the
@@ -86,8 +87,8 @@ def ray_pair_rgb_loss(
     """
     which = references[..., None]
     of_reference = probability.detach().gather(1, which.expand(-1, -1, probability.shape[2]))
-    of_pairs = torch.broadcast_tensors(rgb.gather(1, which.expand(-1, -1, 3))[:, :, None], rgb[:, None])
-    similar = colour_distance(*of_pairs) < threshold
+    looks = appearance.gather(1, which.expand(-1, -1, appearance.shape[2]))
+    similar = colour_distance(*torch.broadcast_tensors(looks[:, :, None], appearance[:, None])) < threshold
     pairs = (similar & present[:, None]).scatter(2, which, False)
     of_pairs = torch.broadcast_tensors(of_reference[:, :, None], probability[:, None])
     of_references = (mask_distance(*of_pairs, sharpness=sharpness) * pairs).sum(-1) / pairs.sum(-1).clamp(min=1)

@@ -34,15 +34,17 @@ def train_object_field(
     optimizer = torch.optim.Adam(field.parameters(), lr=learning_rate, betas=(0.9, 0.99), eps=1e-15, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps, eta_min=learning_rate / 20)
     building = _building_steps(ray_pairs[0], steps) if ray_pairs is not None else []
+    # Chances of their own: the bank's rays are drawn the same with the pairs and without.
+    pair_chances = torch.Generator().manual_seed(int(torch.randint(2**62, (1,), generator=generator)))
     local = None
     for step in range(1, steps + 1):
         if ray_pairs is not None and step in building:
             config, around = ray_pairs
-            local = build_local_rays(bank, error_maps(field, bank, config.sharpness), around, config, generator)
+            local = build_local_rays(bank, error_maps(field, bank, config.sharpness), around, config, pair_chances)
         drawn = telling[torch.randint(len(telling), (min(rays, len(telling)),), generator=generator).to(device)]
         loss = identity_cross_entropy(ray_logits(field, bank, drawn), bank.possible[drawn])
         if ray_pairs is not None and local is not None:
-            loss = loss + ray_pairs[0].weight * ray_pair_term(field, local, ray_pairs[0], generator)
+            loss = loss + ray_pairs[0].weight * ray_pair_term(field, local, ray_pairs[0], pair_chances)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()

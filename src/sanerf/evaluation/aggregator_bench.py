@@ -24,13 +24,15 @@ from sanerf.evaluation.masks import MaskCounts, count_masks
 from sanerf.evaluation.noisy_masks import MaskNoise
 from sanerf.evaluation.run_evaluation import ScoredView, evaluate_run
 from sanerf.progress import Progress
-from sanerf.run.segment_run import Lifting, Stages, aggregate_masks, lay_rays, training_cameras
+from sanerf.run.segment_run import Lifting, Stages, aggregate_masks, lay_rays, sample_cache, training_cameras
 from sanerf.run.segmentation import Segmentation
 from sanerf.segmenter.coco_rle import to_coco
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 """Raised whenever the same aggregator would get other figures, or what is kept of them has another form."""
 WORST_KEPT = 6
+SAMPLES = "samples.safetensors"
+"""In the benchmark's folder while it works: the samples of the last job's rays, which most next jobs share."""
 METRICS = ("iou", "boundary_iou", "acc")
 
 
@@ -50,7 +52,7 @@ class JobResult:
 
     `objects` has the metrics of each object in held-out views, pooled over them; `given` and `given_own` those of the
     masks that were lifted, in training views: of all, and of those that show the object itself. `seconds` are of
-    sampling rays and fitting.
+    fitting, reviews among it.
     """
 
     run: str
@@ -86,7 +88,7 @@ def bench_aggregator(
     progress("jobs", 0, jobs)
     for case in cases:
         digest = case.digest()
-        for noise, seed in itertools.product(noises, seeds):
+        for seed, noise in itertools.product(seeds, noises):
             parameters = MaskNoise() if noise == "noisy" else None
             folder = out / "masks" / f"{case.run.path.resolve().name}-{digest[:8]}-{noise}-{seed}"
             given: GivenMasks | None = None
@@ -99,11 +101,12 @@ def bench_aggregator(
                     given = given or write_given_masks(case, folder, parameters, seed)
                     own_case = replace(case, run=replace(case.run, config=replace(case.run.config, aggregate=settings)))
                     result = _lift_and_score(
-                        own_case, folder, given, noise=noise, seed=seed, arm=name, progress=progress
+                        own_case, given, noise=noise, seed=seed, arm=name, samples=out / SAMPLES, progress=progress
                     )
                     kept.add(key, asdict(result))
                 results.append(replace(result, run=case.label, arm=name))
                 progress("jobs", len(results), jobs)
+    (out / SAMPLES).unlink(missing_ok=True)
     return results
 
 
@@ -127,14 +130,14 @@ def _from_json(content: dict[str, Any] | None) -> JobResult | None:
 
 
 def _lift_and_score(
-    case: Case, folder: Path, given: GivenMasks, *, noise: Noise, seed: int, arm: str, progress: Progress
+    case: Case, given: GivenMasks, *, noise: Noise, seed: int, arm: str, samples: Path, progress: Progress
 ) -> JobResult:
     run, names = case.run, list(case.truth.names)
     stages = Stages(progress, last="aggregate")
-    masks = masks_from_files(folder, names, run.scene, training_cameras(run))
+    masks = masks_from_files(given.folder, names, run.scene, training_cameras(run))
     stages.end("decode")
     lifting, generator = Lifting(run, case.renderer, names, stages), torch.Generator().manual_seed(seed)
-    rays = lay_rays(lifting, run.config.aggregate.total_rays, generator)
+    rays = lay_rays(lifting, run.config.aggregate.total_rays, generator, sample_cache(samples, case.renderer.field))
     field, _ = aggregate_masks(lifting, rays, masks, None, generator)
     views: list[WorstView] = []
 
@@ -159,7 +162,7 @@ def _lift_and_score(
         noise=noise,
         arm=arm,
         seed=seed,
-        seconds=stages.seconds["sample"] + stages.seconds["aggregate"],
+        seconds=stages.seconds["aggregate"],
         objects={name: _metrics(score.counts) for name, score in scores.objects.items()},
         given={name: _metrics(counts) for name, counts in given.all.items() if counts.pixels},
         given_own={name: _metrics(counts) for name, counts in given.own.items() if counts.pixels},

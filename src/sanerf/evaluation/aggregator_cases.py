@@ -77,9 +77,10 @@ def find_truth(run: Run, masks: Path | None, objects: Sequence[str]) -> TrueMask
 
 @dataclass(frozen=True)
 class GivenMasks:
-    """How far the masks that are lifted are from the exact ones, by object, pooled over training views: of `all` that
-    there are, and of those that show the object itself."""
+    """The `folder` of the masks that are lifted, and how far they are from the exact ones, by object, pooled over
+    training views: of `all` that there are, and of those that show the object itself."""
 
+    folder: Path
     all: dict[str, MaskCounts]
     own: dict[str, MaskCounts]
 
@@ -107,7 +108,7 @@ def write_given_masks(case: Case, folder: Path, noise: MaskNoise | None, seed: i
                 everything[name] += counts
                 own[name] += counts if fate == "own" else MaskCounts()
                 write_png(written / name / f"{stem}.png", given.numpy())
-    return GivenMasks(everything, own)
+    return GivenMasks(folder, everything, own)
 
 
 def job_key(case_digest: str, *parts: object) -> str:

@@ -26,7 +26,7 @@ PROTOCOL = (
     "Masks of the training views are lifted into an object field on the trained radiance field, without a segmenter, "
     "and what it renders in the held-out views is scored against exact masks: counts pooled over an object's views, "
     "then the mean over objects, Boundary IoU with a band of 2 % of the diagonal. Each figure is the mean over seeds "
-    "± their standard deviation. Seconds are of sampling the rays and fitting."
+    "± their standard deviation. Seconds are of fitting."
 )
 
 
