@@ -26,10 +26,11 @@ BAND = 2.0
 UNSURE_BAND = 4.0
 """The same where the render is not sure, its margin being within `UNSURE_MARGIN` of zero."""
 UNSURE_MARGIN = 0.8
-WINDOW = 2.0
+WINDOW = 1.5
 """From a window's middle to its side in the render's pixels: it spans the band, and so both colours."""
 RIDGE = 1e-5
 """What colours' variances are raised by; that of a photograph's rounding and noise, in colours of 0 to 1."""
+FACTOR = 2.0
 GAIN = 1.25
 """About one half. One pass of the filter brings a sharp step's sides to about 0.1 and 0.9."""
 TILE = 512
@@ -72,21 +73,39 @@ def soft_alpha(
     `margin` is the render's, -1 to 1 and above 0 in the object's mask, of the same view at the same or a smaller size.
     """
     height, width = photo.shape[:2]
-    scale = render_pixel(margin, height, width)
-    narrow, wide, radius = (round(reach * scale) for reach in (BAND, UNSURE_BAND, WINDOW))
+    steps = _steps(render_pixel(margin, height, width))
+    halo = sum(max(round(UNSURE_BAND * step), 2 * round(WINDOW * step)) for step in steps)
     alpha = np.zeros((height, width), dtype=np.uint8)
-    for part in tiles(height, width, side=tile, halo=wide + 2 * radius):
-        fine = _enlarged(margin, part.outer, height, width)
-        inside = fine > 0
-        band = _edge(inside, narrow) | ((np.abs(fine) < UNSURE_MARGIN) & _edge(inside, wide))
-        if band[part.own].any():
-            colours = photo[part.outer].astype(np.float64) / 255
-            filtered = guided_filter(colours, np.clip((1 + fine) / 2, 0, 1), where=band, radius=radius)
-            values = np.where(band, (filtered - 0.5) * GAIN + 0.5, inside)
-        else:
-            values = inside.astype(np.float64)
+    for part in tiles(height, width, side=tile, halo=halo):
+        values = np.clip((1 + enlarged(margin, part.outer, height, width)) / 2, 0, 1)
+        inside = values[part.own] > 0.5
+        if not _edge(values > 0.5, round(UNSURE_BAND * steps[0]))[part.own].any():
+            alpha[part.inner] = np.where(inside, np.uint8(255), np.uint8(0))
+            continue
+        colours = photo[part.outer].astype(np.float64) / 255
+        for step in steps:
+            values = _refined(values, colours, step)
         alpha[part.inner] = to_bytes(values[part.own])
     return alpha
+
+
+def _steps(scale: float) -> list[float]:
+    """What sizes count as a pixel, pass by pass: the render's, halves of it, and at last the photograph's own."""
+    out = [scale]
+    while out[-1] > 1:
+        out.append(max(1.0, out[-1] / FACTOR))
+    return out
+
+
+def _refined(
+    values: Float[np.ndarray, "h w"], colours: Float[np.ndarray, "h w 3"], step: float
+) -> Float[np.ndarray, "h w"]:
+    """One pass: `values`, the object where above one half, made locally linear in colour about their edge."""
+    inside = values > 0.5
+    unsure = np.abs(2 * values - 1) < UNSURE_MARGIN
+    band = _edge(inside, round(BAND * step)) | (unsure & _edge(inside, round(UNSURE_BAND * step)))
+    filtered = guided_filter(colours, values, where=band, radius=round(WINDOW * step))
+    return np.where(band, np.clip((filtered - 0.5) * GAIN + 0.5, 0, 1), inside)
 
 
 def guided_filter(
@@ -133,7 +152,7 @@ def _edge(inside: Bool[np.ndarray, "h w"], reach: int) -> Bool[np.ndarray, "h w"
     return maximum_filter(inside, size=size) & ~minimum_filter(inside, size=size)
 
 
-def _enlarged(
+def enlarged(
     margin: Float[np.ndarray, "mh mw"], part: tuple[slice, slice], height: int, width: int
 ) -> Float[np.ndarray, "ch cw"]:
     """The part of the margin's bilinear enlargement to `height` x `width`, as `RenderedObjects.mask` has it."""
