@@ -120,7 +120,7 @@ def test_soft_edges_are_the_cut_outs_default_and_hard_ones_the_masks(segmented, 
         np.testing.assert_array_equal(cutouts[stem][opaque][:, :3], photo[opaque][:, :3])
     refused = sanerf("export", segmented.run, "--name", "ball", "--format", "mesh", "--out", tmp_path / "a.glb",
                      "--edges", "soft")  # fmt: skip
-    assert_refused(refused, "--edges is for --format masks and rgba; mesh have none")
+    assert_refused(refused, "--edges is for --format masks and rgba, not for mesh")
 
 
 def test_a_run_of_smaller_pictures_exports_and_renders_at_the_photographs_size(segmented, sanerf, tmp_path):
@@ -130,7 +130,8 @@ def test_a_run_of_smaller_pictures_exports_and_renders_at_the_photographs_size(s
     document["config"]["downscale"] = 2
     (run / "run.json").write_text(json.dumps(document))
     out = tmp_path / "masks"
-    ended = sanerf("export", run, "--name", "ball", "--format", "masks", "--views", "test", "--edges", "soft", "--out", out)
+    ended = sanerf("export", run, "--name", "ball", "--format", "masks", "--views", "test", "--out", out,
+                   "--edges", "soft")  # fmt: skip
     assert ended.code == 0, ended.err
     assert size_of(out / "ball" / "0.png") == ("L", (WIDTH, HEIGHT))
     for options, size in (((), (WIDTH // 2, HEIGHT // 2)), (("--full-size",), (WIDTH, HEIGHT))):

@@ -28,14 +28,13 @@ def rendered_margin(radius: float) -> np.ndarray:
     return (2 * share - 1).astype(np.float32)
 
 
-@pytest.mark.parametrize(("radius", "most"), [(40.0, 0.25), (41.5, 0.25), (38.5, 0.25)])
+@pytest.mark.parametrize(("radius", "most"), [(40.0, 0.25), (41.5, 0.08), (38.5, 0.08)])
 def test_the_alpha_of_flat_colours_is_recovered(radius, most):
     """alpha = a . colour + b holds exactly there. Cut hard, the render's mask is wrong by its own edge; alpha by less
     than `most` of that, also where the render's edge is 1.5 pixels off."""
     alpha, margin = disc(40.0), rendered_margin(radius)
     found = soft_alpha(composite(alpha), margin) / 255
     hard = resize_alpha(margin, HEIGHT, WIDTH) > 0
-    print(radius, np.abs(found - alpha).sum() , np.abs(hard - alpha).sum(), np.abs(found-alpha).max())
     assert np.abs(found - alpha).sum() < most * np.abs(hard - alpha).sum()
     assert (found[disc(28.0) == 1] == 1).all() and (found[disc(52.0) == 0] == 0).all()
 
@@ -115,11 +114,10 @@ def test_colours_lose_what_is_behind_them():
 def test_a_shaded_object_keeps_its_shades():
     """Front and back change along the edge: the colour found is that of the object there, not its mean."""
     alpha = np.rint(disc(40.0) * 255).astype(np.uint8)
-    front = np.stack([np.linspace(60, 220, HEIGHT)[:, None].repeat(WIDTH, 1)] * 3, axis=2)
-    behind = np.stack([np.linspace(200, 20, WIDTH)[None].repeat(HEIGHT, 0)] * 3, axis=2)
+    front = np.broadcast_to(np.linspace(60, 220, HEIGHT)[:, None, None], (HEIGHT, WIDTH, 3))
+    behind = np.broadcast_to(np.linspace(200, 20, WIDTH)[None, :, None], (HEIGHT, WIDTH, 3))
     share = alpha[..., None] / 255
     photo = np.rint(share * front + (1 - share) * behind).astype(np.uint8)
     mixed = (alpha > 25) & (alpha < 255)
     found = foreground_colours(photo, alpha, scale=4.0)
-    print(np.abs(found - front)[mixed].mean(), np.abs(photo - front)[mixed].mean(), np.abs(found - front)[mixed].max())
     assert np.abs(found - front)[mixed].mean() < 0.1 * np.abs(photo - front)[mixed].mean()

@@ -62,7 +62,7 @@ class Export(CommonOptions):
 
         # Before the minutes that rendering takes.
         if self.edges is not None and self.format not in ("masks", "rgba"):
-            raise UserError(f"--edges is for --format masks and rgba; {self.format} have none")
+            raise UserError(f"--edges is for --format masks and rgba, not for {self.format}")
         if self.resolution < 8:
             raise UserError(f"--resolution should be at least 8, not {self.resolution}")
         if self.format == "mesh":

@@ -3,7 +3,8 @@
 A photograph's pixel of alpha a shows a F + (1 - a) B. Laid over another background as it is, it takes B along as a
 fringe. F is estimated by blur fusion (Forte 2021, "Approximate Fast Foreground Colour Estimation"): F and B are first
 the means of the colours about the pixel, weighted by alpha and by 1 - alpha, and what they do not explain of the
-photograph's colour is added to F in the share of alpha; once with wide windows, then from those colours with narrow ones.
+photograph's colour is added to F in the share of alpha; once with wide windows, then from those colours with narrow
+ones.
 """
 
 import numpy as np

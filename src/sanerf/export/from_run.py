@@ -170,7 +170,7 @@ def view_alpha(source: ObjectSource, index: int, rendered: RenderedObjects) -> U
 def view_cutout(
     source: ObjectSource, index: int, rendered: RenderedObjects, edges: Edges
 ) -> UInt8[np.ndarray, "h w 4"]:
-    """The original photograph cut out: with soft edges these show the object's own colours, without its background's."""
+    """The original photograph cut out; soft edges show the object's own colours without those behind it."""
     photo = load_image(source.run.scene.views[index]).numpy()
     if edges == "hard":
         return rgba_cutout(photo, view_mask(source, index, rendered).astype(np.float32))

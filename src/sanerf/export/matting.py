@@ -8,8 +8,9 @@ soft mask, and averaging the windows that hold a pixel, is the guided filter (He
 Its averages shrink what is between 0 and 1 towards the middle; `GAIN` takes that back. Outside of the band alpha is
 0 or 1, as the render says.
 
-All lengths follow the size of the render's pixels, in pixels of the photograph. The work is done in tiles, so that
-photographs of many megapixels need no more memory than a few of them.
+All lengths follow the size of the render's pixels, in pixels of the photograph; then all is done again about the edge
+so found for pixels of half the size, and so on down to the photograph's own. The work is done in tiles, so that the
+floating-point planes of a photograph of many megapixels are never there at once.
 """
 
 from collections.abc import Iterator
@@ -27,10 +28,9 @@ UNSURE_BAND = 4.0
 """The same where the render is not sure, its margin being within `UNSURE_MARGIN` of zero."""
 UNSURE_MARGIN = 0.8
 WINDOW = 1.5
-"""From a window's middle to its side in the render's pixels: it spans the band, and so both colours."""
+"""From a window's middle to its side in the render's pixels, so that one on the edge holds both colours."""
 RIDGE = 1e-5
 """What colours' variances are raised by; that of a photograph's rounding and noise, in colours of 0 to 1."""
-FACTOR = 2.0
 GAIN = 1.25
 """About one half. One pass of the filter brings a sharp step's sides to about 0.1 and 0.9."""
 TILE = 512
@@ -90,10 +90,10 @@ def soft_alpha(
 
 
 def _steps(scale: float) -> list[float]:
-    """What sizes count as a pixel, pass by pass: the render's, halves of it, and at last the photograph's own."""
+    """What size counts as a pixel, pass by pass: the render's, and halves of it down to the photograph's own."""
     out = [scale]
-    while out[-1] > 1:
-        out.append(max(1.0, out[-1] / FACTOR))
+    while out[-1] > 1.5:
+        out.append(max(1.0, out[-1] / 2))
     return out
 
 
