@@ -109,7 +109,7 @@ def test_soft_edges_are_the_cut_outs_default_and_hard_ones_the_masks(segmented, 
         alpha = alphas[stem]
         np.testing.assert_array_equal(cutouts[stem][..., 3], alpha)
         np.testing.assert_array_equal(hard_cutouts[stem][..., 3], masks[stem])
-        assert set(np.unique(masks[stem])) == {0, 255} and len(np.unique(alpha)) > 10
+        assert set(np.unique(masks[stem])) == {0, 255}
         # The stage's pictures are cut out themselves.
         photo = np.asarray(Image.open(segmented.scene / "images" / f"{stem}.png"))
         assert (alpha <= photo[..., 3]).all()
@@ -118,6 +118,7 @@ def test_soft_edges_are_the_cut_outs_default_and_hard_ones_the_masks(segmented, 
             assert ((found > 127) & ball).sum() / ((found > 127) | ball).sum() > 0.85
         opaque = alpha == 255
         np.testing.assert_array_equal(cutouts[stem][opaque][:, :3], photo[opaque][:, :3])
+    assert any(((alpha > 0) & (alpha < 255)).any() for alpha in alphas.values())
     refused = sanerf("export", segmented.run, "--name", "ball", "--format", "mesh", "--out", tmp_path / "a.glb",
                      "--edges", "soft")  # fmt: skip
     assert_refused(refused, "--edges is for --format masks and rgba, not for mesh")
