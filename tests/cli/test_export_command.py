@@ -135,12 +135,12 @@ def test_a_run_of_smaller_pictures_exports_and_renders_at_the_photographs_size(s
                    "--edges", "soft")  # fmt: skip
     assert ended.code == 0, ended.err
     assert size_of(out / "ball" / "0.png") == ("L", (WIDTH, HEIGHT))
-    for options, size in (((), (WIDTH // 2, HEIGHT // 2)), (("--full-size",), (WIDTH, HEIGHT))):
+    for options, size in (((), (WIDTH // 2, HEIGHT // 2)), (("--size", "photo"), (WIDTH, HEIGHT))):
         ended = sanerf("render", run, "--what", "rgb,mask:ball", "--out", tmp_path / f"render{len(options)}", *options)
         assert ended.code == 0, ended.err
         for name in ("rgb/0.png", "mask/ball/0.png"):
             assert size_of(tmp_path / f"render{len(options)}" / name)[1] == size
     path = tmp_path / "path.json"
     path.write_text("{}")
-    refused = sanerf("render", run, "--views", path, "--full-size", "--out", tmp_path / "other")
-    assert_refused(refused, r"--full-size is for views of the scene; \S+path.json says the size of its own")
+    refused = sanerf("render", run, "--views", path, "--size", "photo", "--out", tmp_path / "other")
+    assert_refused(refused, r"--size photo is for views of the scene; \S+path.json says the size of its own")
