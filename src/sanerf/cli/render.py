@@ -22,7 +22,7 @@ WRITER = "render"
 class Render(CommonOptions):
     """Render pictures, depth, masks and overlays of a trained run."""
 
-    needs_less = "smaller pictures need less: of a PATH.json its w and h, else those of the run (`train --downscale`)"
+    needs_less = "smaller pictures need less: of a PATH.json its w and h, else `--size run` (`train --downscale`)"
 
     run_folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")] = field(kw_only=True)
     """trained run folder"""
