@@ -1,13 +1,15 @@
 """`sanerf export`: files that other programs open."""
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from command_process import assert_refused, files, size_of
-from command_stage import HEIGHT, TEST, VIEWS, WIDTH
+from command_stage import HEIGHT, TEST, VIEWS, WIDTH, ball_mask
+from PIL import Image
 
 from analytic_scene import BALL_RADIUS
 
@@ -91,3 +93,54 @@ def test_what_cannot_work_is_refused_before_the_field_is_loaded(segmented, saner
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "x.glb", "x.ply"]
     monkeypatch.setitem(sys.modules, "skimage.measure", None)
     assert_refused(sanerf(*export, "mesh", "--out", tmp_path / "a.glb"), r"scikit-image.*sanerf\[mesh\]")
+
+
+def test_soft_edges_are_the_cut_outs_default_and_hard_ones_the_masks(segmented, sanerf, tmp_path):
+    def export(form: str, *options: object) -> dict[str, np.ndarray]:
+        out = tmp_path / "-".join(map(str, (form, *options)))
+        ended = sanerf("export", segmented.run, "--name", "ball", "--format", form, "--views", "test", "--out", out,
+                       *options)  # fmt: skip
+        assert ended.code == 0, ended.err
+        return {path.stem: np.asarray(Image.open(path)) for path in out.rglob("*.png")}
+
+    cutouts, hard_cutouts = export("rgba"), export("rgba", "--edges", "hard")
+    masks, alphas = export("masks"), export("masks", "--edges", "soft")
+    for stem in TEST:
+        alpha = alphas[stem]
+        np.testing.assert_array_equal(cutouts[stem][..., 3], alpha)
+        np.testing.assert_array_equal(hard_cutouts[stem][..., 3], masks[stem])
+        assert set(np.unique(masks[stem])) == {0, 255}
+        # The stage's pictures are cut out themselves.
+        photo = np.asarray(Image.open(segmented.scene / "images" / f"{stem}.png"))
+        assert (alpha <= photo[..., 3]).all()
+        ball = ball_mask(int(stem))
+        for found in (masks[stem], alpha):
+            assert ((found > 127) & ball).sum() / ((found > 127) | ball).sum() > 0.85
+        opaque = alpha == 255
+        np.testing.assert_array_equal(cutouts[stem][opaque][:, :3], photo[opaque][:, :3])
+    assert any(((alpha > 0) & (alpha < 255)).any() for alpha in alphas.values())
+    refused = sanerf("export", segmented.run, "--name", "ball", "--format", "mesh", "--out", tmp_path / "a.glb",
+                     "--edges", "soft")  # fmt: skip
+    assert_refused(refused, "--edges is for --format masks and rgba, not for mesh")
+
+
+def test_a_run_of_smaller_pictures_exports_and_renders_at_the_photographs_size(segmented, sanerf, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(segmented.run, run)
+    document = json.loads((run / "run.json").read_text())
+    document["config"]["downscale"] = 2
+    (run / "run.json").write_text(json.dumps(document))
+    out = tmp_path / "masks"
+    ended = sanerf("export", run, "--name", "ball", "--format", "masks", "--views", "test", "--out", out,
+                   "--edges", "soft")  # fmt: skip
+    assert ended.code == 0, ended.err
+    assert size_of(out / "ball" / "0.png") == ("L", (WIDTH, HEIGHT))
+    for options, size in (((), (WIDTH // 2, HEIGHT // 2)), (("--size", "photo"), (WIDTH, HEIGHT))):
+        ended = sanerf("render", run, "--what", "rgb,mask:ball", "--out", tmp_path / f"render{len(options)}", *options)
+        assert ended.code == 0, ended.err
+        for name in ("rgb/0.png", "mask/ball/0.png"):
+            assert size_of(tmp_path / f"render{len(options)}" / name)[1] == size
+    path = tmp_path / "path.json"
+    path.write_text("{}")
+    refused = sanerf("render", run, "--views", path, "--size", "photo", "--out", tmp_path / "other")
+    assert_refused(refused, r"--size photo is for views of the scene; \S+path.json says the size of its own")

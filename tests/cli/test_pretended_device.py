@@ -149,7 +149,7 @@ def test_segmenting_scoring_and_exporting_stay_on_the_device(stage, tmp_path, de
     ]
     assert len(export_points(source, surface)) > 20
     assert len(export_mesh(source, surface, resolution=24).faces) > 20
-    assert view_cutout(source, view, rendered).shape == (24, 32, 4)
+    assert view_cutout(source, view, rendered, "soft").shape == (24, 32, 4)
     low, high = surface.box(0.1)
     frames = render_orbit(source, low=low, high=high, size=16, frames=2)
     assert [to_bytes(frame).shape for frame in frames] == [(16, 16, 3)] * 2

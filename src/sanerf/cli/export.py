@@ -6,7 +6,14 @@ from typing import Annotated, Literal
 
 import tyro
 
-from sanerf.cli.console import CommonOptions, peak_memory_gb, peak_memory_note, print_result, progress_bars
+from sanerf.cli.console import (
+    CommonOptions,
+    optional,
+    peak_memory_gb,
+    peak_memory_note,
+    print_result,
+    progress_bars,
+)
 from sanerf.cli.opened import open_trained
 from sanerf.errors import UserError
 
@@ -27,6 +34,9 @@ class Export(CommonOptions):
     """folder or file to write"""
     views: Literal["test", "train", "all"] = "all"
     """which views, for masks and rgba"""
+    edges: Annotated[Literal["hard", "soft"] | None, optional("hard|soft")] = None
+    """masks and rgba: object or not, or in how large a part of each of the photograph's pixels; default: soft for
+    rgba, hard for masks"""
     resolution: int = 192
     """cells along the mesh's longest side"""
 
@@ -39,6 +49,7 @@ class Export(CommonOptions):
             export_points,
             export_views,
             object_surfaces,
+            view_alpha,
             view_cutout,
             view_mask,
         )
@@ -50,6 +61,8 @@ class Export(CommonOptions):
         from sanerf.run.segmentation import find_object
 
         # Before the minutes that rendering takes.
+        if self.edges is not None and self.format not in ("masks", "rgba"):
+            raise UserError(f"--edges is for --format masks and rgba, not for {self.format}")
         if self.resolution < 8:
             raise UserError(f"--resolution should be at least 8, not {self.resolution}")
         if self.format == "mesh":
@@ -66,8 +79,9 @@ class Export(CommonOptions):
             check_folder(self.out, cutouts)
         else:
             check_file(self.out)
+        edges = self.edges or ("soft" if self.format == "rgba" else "hard")
         with progress_bars() as progress:
-            opened = open_trained(self.run_folder, self, photographs=self.format == "rgba")
+            opened = open_trained(self.run_folder, self, photographs=edges == "soft" or self.format == "rgba")
             segmentation = find_object(opened.segmentations, self.name, opened.run)
             source = ObjectSource(opened.run, opened.renderer, segmentation, self.name)
             scene = opened.run.scene
@@ -80,15 +94,16 @@ class Export(CommonOptions):
 
             views = scene.split(self.views)
             if self.format == "masks":
+                mask_of = view_alpha if edges == "soft" else view_mask
                 pairs = (
-                    (scene.output_stem(i), view_mask(source, i, rendered))
+                    (scene.output_stem(i), mask_of(source, i, rendered))
                     for i, rendered in export_views(source, views, progress=progress)
                 )
                 what = f"{len(views)} masks in {write_masks(self.out, self.name, pairs)}"
             elif self.format == "rgba":
                 with shared_folder(self.out, cutouts) as folder:
                     for i, rendered in export_views(source, views, progress=progress):
-                        write_png(folder / f"{scene.output_stem(i)}.png", view_cutout(source, i, rendered))
+                        write_png(folder / f"{scene.output_stem(i)}.png", view_cutout(source, i, rendered, edges))
                 what = f"{len(views)} cut-outs in {self.out}"
             elif self.format == "points":
                 cloud = export_points(source, surface())

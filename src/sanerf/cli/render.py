@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
@@ -22,7 +22,7 @@ WRITER = "render"
 class Render(CommonOptions):
     """Render pictures, depth, masks and overlays of a trained run."""
 
-    needs_less = "smaller pictures need less: of a PATH.json its w and h, else those of the run (`train --downscale`)"
+    needs_less = "smaller pictures need less: of a PATH.json its w and h, else `--size run` (`train --downscale`)"
 
     run_folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")] = field(kw_only=True)
     """trained run folder"""
@@ -32,6 +32,8 @@ class Render(CommonOptions):
     """test, train, all, or a JSON file of cameras"""
     what: str = "rgb"
     """comma-separated: rgb, depth, mask:NAME, overlay:NAME"""
+    size: Literal["run", "photo"] = "run"
+    """of views of the scene: that of the pictures the run was trained on, or that of the photographs themselves"""
 
     def run(self) -> None:
         from sanerf.files import check_folder, shared_folder
@@ -63,11 +65,13 @@ class Render(CommonOptions):
         from sanerf.run.segment_run import run_cameras
 
         if self.views.endswith(".json"):
+            if self.size == "photo":
+                raise UserError(f"--size photo is for views of the scene; {self.views} says the size of its own")
             path = read_camera_path(Path(self.views), run.scene.world_from_file)
             return [(f"{i:05d}", camera) for i, camera in enumerate(path)]
         if self.views not in ("test", "train", "all"):
             raise UserError(f"--views should be test, train, all or a .json file of cameras, not {self.views!r}")
-        cameras = run_cameras(run)
+        cameras = [view.camera for view in run.scene.views] if self.size == "photo" else run_cameras(run)
         named = [(run.scene.output_stem(i), cameras[i]) for i in run.scene.split(self.views)]
         if not named:
             raise UserError(f"{self.run_folder} has no {self.views} views")

@@ -1,6 +1,6 @@
-"""The object on the photographs themselves: RGBA cut-outs and black-and-white masks.
+"""The object on the photographs themselves: RGBA cut-outs and masks, as files.
 
-The photographs keep their own resolution and colours; soft masks of a smaller render are brought up to it. Alpha is
+The photographs keep their own resolution; soft masks of a smaller render are brought up to it. Alpha is
 straight, not premultiplied, as PNG wants it. Where it is 0 the colour is black, so that nothing of the photograph
 outside of the object goes along with it.
 """
@@ -46,8 +46,11 @@ def resize_alpha(alpha: Float[np.ndarray, "mh mw"], height: int, width: int) -> 
     return resized[0, 0].numpy()
 
 
-def write_masks(directory: Path, name: str, masks: Iterable[tuple[str, Bool[np.ndarray, "h w"]]]) -> Path:
-    """Write DIRECTORY/NAME/STEM.png for each pair of a view's stem and its mask, 255 on the object; give the folder.
+def write_masks(
+    directory: Path, name: str, masks: Iterable[tuple[str, Bool[np.ndarray, "h w"] | UInt8[np.ndarray, "h w"]]]
+) -> Path:
+    """Write DIRECTORY/NAME/STEM.png for each pair of a view's stem and its mask, 255 on the object, or its alpha; give
+    the folder.
 
     Of an earlier mask folder of the same name the masks of the same views are replaced. `masks.items()` of a dict will
     do, and a generator keeps memory small. Raises UserError where a name cannot be a file's, two views share a stem, or

@@ -2,14 +2,17 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from sanerf.data.images import downscaled_size, load_image
+from sanerf.data.images import downscaled_size, load_image, load_rgba
 from sanerf.errors import UserError
 from sanerf.export.cutouts import rgba_cutout
+from sanerf.export.foreground import foreground_colours
+from sanerf.export.matting import render_pixel, soft_alpha
 from sanerf.export.mesh import (
     Mesh,
     colour_vertices,
@@ -27,6 +30,8 @@ from sanerf.run.folder import Run
 from sanerf.run.segmentation import RenderedObjects, Segmentation, render_objects
 from sanerf.shapes import Bool, Float, UInt8
 
+Edges = Literal["hard", "soft"]
+"""Of masks and cut-outs: object or not, or the share of each pixel that is object (`matting`)."""
 POINT_VIEWS = 24
 """At least so many views, evenly spread over the training views, give surface points; all where there are fewer."""
 POINT_PICTURE_SIDE = 320
@@ -157,7 +162,31 @@ def view_mask(source: ObjectSource, index: int, rendered: RenderedObjects) -> Bo
     return rendered.mask(source.name, camera.height, camera.width).numpy()
 
 
-def view_cutout(source: ObjectSource, index: int, rendered: RenderedObjects) -> UInt8[np.ndarray, "h w 4"]:
-    """The original photograph with the object's probability as alpha."""
+def view_alpha(source: ObjectSource, index: int, rendered: RenderedObjects) -> UInt8[np.ndarray, "h w"]:
+    """The object's alpha on the view's own photograph; in scenes cut out by alpha no more than the photograph's."""
+    return _alpha_of(source, index, rendered, load_image(source.run.scene.views[index]).numpy())
+
+
+def view_cutout(
+    source: ObjectSource, index: int, rendered: RenderedObjects, edges: Edges
+) -> UInt8[np.ndarray, "h w 4"]:
+    """The original photograph cut out; soft edges show the object's own colours without those behind it."""
     photo = load_image(source.run.scene.views[index]).numpy()
-    return rgba_cutout(photo, rendered.probability[source.name].cpu().numpy())
+    if edges == "hard":
+        return rgba_cutout(photo, view_mask(source, index, rendered).astype(np.float32))
+    alpha = _alpha_of(source, index, rendered, photo)
+    scale = render_pixel(_margin(source, rendered), *alpha.shape)
+    return rgba_cutout(foreground_colours(photo, alpha, scale=scale), alpha.astype(np.float32) / 255)
+
+
+def _alpha_of(
+    source: ObjectSource, index: int, rendered: RenderedObjects, photo: UInt8[np.ndarray, "h w 3"]
+) -> UInt8[np.ndarray, "h w"]:
+    alpha = soft_alpha(photo, _margin(source, rendered))
+    if source.run.scene.has_alpha:
+        alpha = np.minimum(alpha, load_rgba(source.run.scene.views[index])[..., 3].numpy())
+    return alpha
+
+
+def _margin(source: ObjectSource, rendered: RenderedObjects) -> Float[np.ndarray, "mh mw"]:
+    return rendered.margin[source.name].cpu().numpy()
