@@ -12,10 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import bpy
-import crockery
-import materials
-import shapes
-import things
+
+from blender_parts import crockery, materials, shapes, things
 
 HDRI = "courtyard.exr"
 
