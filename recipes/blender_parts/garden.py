@@ -6,6 +6,7 @@ linear RGB; a `seed` draws leaves, lumps and the like.
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import bmesh
@@ -26,7 +27,7 @@ def _blade(builder: bmesh.types.BMesh, path: np.ndarray, width: float, side: np.
         rows.append(
             [builder.verts.new(tuple(p)) for p in (point - half * side + fold, point, point + half * side + fold)]
         )
-    for low, high in zip(rows, rows[1:], strict=False):
+    for low, high in itertools.pairwise(rows):
         for k in range(2):
             builder.faces.new((low[k], low[k + 1], high[k + 1], high[k]))
 

@@ -213,3 +213,22 @@ def meadow(name: str) -> bpy.types.Material:
     patches = _mottled(tree, tufts, where, 1.1, 0.35)
     tree.links.new(_mottled(tree, patches, where, 40.0, 0.35), surface.inputs["Base Color"])
     return material
+
+
+def clear(name: str, tint: Colour) -> bpy.types.Material:
+    """Thin glass: light goes straight through, tinted, save for a reflection that grows towards grazing angles."""
+    material = bpy.data.materials.new(name)
+    material.use_nodes = True
+    tree = material.node_tree
+    tree.nodes.clear()
+    through, gloss = tree.nodes.new("ShaderNodeBsdfTransparent"), tree.nodes.new("ShaderNodeBsdfGlossy")
+    through.inputs["Color"].default_value = (*tint, 1.0)
+    gloss.inputs["Roughness"].default_value = 0.15
+    facing, mix = tree.nodes.new("ShaderNodeLayerWeight"), tree.nodes.new("ShaderNodeMixShader")
+    facing.inputs["Blend"].default_value = 0.25
+    output = tree.nodes.new("ShaderNodeOutputMaterial")
+    tree.links.new(facing.outputs["Fresnel"], mix.inputs[0])
+    tree.links.new(through.outputs["BSDF"], mix.inputs[1])
+    tree.links.new(gloss.outputs["BSDF"], mix.inputs[2])
+    tree.links.new(mix.outputs["Shader"], output.inputs["Surface"])
+    return material

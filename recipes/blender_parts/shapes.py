@@ -18,7 +18,7 @@ Point2 = tuple[float, float]
 Point3 = tuple[float, float, float]
 
 
-def _link(name: str, data: bpy.types.ID) -> bpy.types.Object:
+def _link(name: str, data: bpy.types.ID | None) -> bpy.types.Object:
     shape = bpy.data.objects.new(name, data)
     bpy.context.scene.collection.objects.link(shape)
     return shape
@@ -31,6 +31,17 @@ def from_builder(name: str, mesh_builder: bmesh.types.BMesh, smooth: bool) -> bp
     mesh_builder.free()
     mesh.polygons.foreach_set("use_smooth", [smooth] * len(mesh.polygons))
     return _link(name, mesh)
+
+
+def anchored(
+    name: str, parts: Sequence[bpy.types.Object], location: Point3, turn: Point3 = (0.0, 0.0, 0.0), size: float = 1.0
+) -> bpy.types.Object:
+    """Hang parts on a new empty, place that and return it; `turn` holds Euler angles in radians."""
+    anchor = _link(name, None)
+    anchor.location, anchor.rotation_euler, anchor.scale = location, turn, (size,) * 3
+    for part in parts:
+        part.parent = anchor
+    return anchor
 
 
 def catmull_rom(points: Sequence[Point2], steps: int) -> list[Point2]:

@@ -6,9 +6,9 @@ import math
 
 import bpy
 
-from blender_parts import crockery, furniture, garden, things
+from blender_parts import crockery, furniture, garden, shapes, things, toys, wires
 from exact_scenes.plan import Plan, Thing
-from exact_scenes.stages import outdoor, room
+from exact_scenes.stages import forward, outdoor, room, tabletop, thin
 
 MAKERS = {
     maker.__name__: maker
@@ -16,20 +16,26 @@ MAKERS = {
         *(crockery.mug, crockery.teapot, crockery.bowl, crockery.bottle),
         *(things.ring, things.chair, things.book, things.cow, things.pumpkin, things.pear, things.block),
         *(furniture.bed, furniture.sofa, furniture.table, furniture.dresser, furniture.shelf, furniture.floor_lamp),
+        *(toys.vase, toys.carton, toys.stacking_rings, toys.car, toys.dumbbell),
+        *(wires.bicycle, wires.basket, wires.bird_cage, wires.ladder, wires.glass_vase, wires.stool),
         *(garden.plant, garden.bench, garden.barrel, garden.boulder, garden.signpost, garden.logs, garden.ball),
     )
 }
-STAGES = {"outdoor": outdoor.build, "room": room.build}
+STAGES = {
+    "forward": forward.build,
+    "messy": room.build,
+    "outdoor": outdoor.build,
+    "room": room.build,
+    "tabletop": tabletop.build,
+    "thin": thin.build,
+}
 
 
 def _place(thing: Thing, index: int) -> None:
-    anchor = bpy.data.objects.new(thing.name, None)
-    bpy.context.scene.collection.objects.link(anchor)
-    anchor.location = thing.position
-    anchor.rotation_euler = (math.radians(thing.tilt_degrees), 0.0, math.radians(thing.yaw_degrees))
-    anchor.scale = (thing.size,) * 3
-    for part in MAKERS[thing.maker](thing.name, **thing.options):
-        part.parent = anchor
+    parts = MAKERS[thing.maker](thing.name, **thing.options)
+    turn = (math.radians(thing.tilt_degrees), 0.0, math.radians(thing.yaw_degrees))
+    shapes.anchored(thing.name, parts, thing.position, turn, thing.size)
+    for part in parts:
         part.pass_index = index
 
 

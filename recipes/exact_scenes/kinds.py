@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from exact_scenes.plan import Counts, Plan
-from exact_scenes.plans import outdoor, room
+from exact_scenes.plans import forward, messy, outdoor, room, tabletop, thin
 
-_MAKERS = {"outdoor": outdoor.make, "room": room.make}
+_MAKERS = {
+    "forward": forward.make,
+    "messy": messy.make,
+    "outdoor": outdoor.make,
+    "room": room.make,
+    "tabletop": tabletop.make,
+    "thin": thin.make,
+}
 KINDS = tuple(sorted(_MAKERS))
 
 

@@ -6,6 +6,7 @@ stands where one of the training split does. All lengths are metres, angles degr
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -45,7 +46,7 @@ def rings(rng: np.random.Generator, target: np.ndarray, around: Sequence[Ring], 
     for k, ((elevation, distance), count) in enumerate(zip(around, counts, strict=True)):
         for n in range(count):
             training.append(pose(360.0 * (n + k / len(around)) / count, elevation, distance))
-    between = [np.mean(pair, axis=0) for pair in zip(around, around[1:], strict=False)] or [np.array(around[0])]
+    between = [np.mean(pair, axis=0) for pair in itertools.pairwise(around)] or [np.array(around[0])]
     held_out = [pose(360.0 * (n + 0.4) / test, *between[n % len(between)]) for n in range(test)]
     return _named(training, held_out)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 import bmesh
-import bpy
 import numpy as np
 from mathutils import Vector, noise
 
@@ -49,10 +48,7 @@ def build(plan: Plan) -> None:
     _meadow(offset)
     for number, one in enumerate(numbers["trees"]):
         x, y = one["position"]
-        anchor = bpy.data.objects.new(f"tree {number}", None)
-        bpy.context.scene.collection.objects.link(anchor)
-        anchor.location = (x, y, ground_height(x, y, offset))
-        for part in garden.tree(f"tree {number}", one["leaf"], one["seed"], one["height"]):
-            part.parent = anchor
+        parts = garden.tree(f"tree {number}", one["leaf"], one["seed"], one["height"])
+        shapes.anchored(f"tree {number}", parts, (x, y, ground_height(x, y, offset)))
     light.clouded_sky((0.16, 0.34, 0.75), (0.62, 0.72, 0.85), 0.8)
     light.sun(numbers["sun"], 2.6, 3.0)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 
-import bpy
-
 from blender_parts import furniture, materials, shapes
 from exact_scenes.plan import Plan
 from exact_scenes.stages import light
@@ -42,8 +40,9 @@ def build(plan: Plan) -> None:
     ceiling.data.materials.append(materials.tiled("ceiling panels", panels, (0.9, 0.3), 0.01))
     light.only_for_cameras(ceiling)
     mirror = numbers["mirror"]
-    for part in furniture.rug("rug", *numbers["rug"]):
-        part.location = (-0.3 * mirror, -0.55, 0.0)
+    if numbers["rug"]:
+        for part in furniture.rug("rug", *numbers["rug"]):
+            part.location = (-0.3 * mirror, -0.55, 0.0)
     spots = (
         (-1.7 * mirror, half[1], 1.25, 180.0),
         (0.3 * mirror, -half[1], 1.3, 0.0),
@@ -51,10 +50,7 @@ def build(plan: Plan) -> None:
         (half[0] * mirror, 1.1, 1.3, 90.0 * mirror),
     )
     for number, ((x, y, z, yaw), inks) in enumerate(zip(spots, numbers["prints"], strict=True)):
-        anchor = bpy.data.objects.new(f"picture {number}", None)
-        bpy.context.scene.collection.objects.link(anchor)
-        anchor.location, anchor.rotation_euler.z = (x, y, z), math.radians(yaw)
-        for part in furniture.picture(f"picture {number}", inks):
-            part.parent = anchor
+        picture = furniture.picture(f"picture {number}", inks)
+        shapes.anchored(f"picture {number}", picture, (x, y, z), (0.0, 0.0, math.radians(yaw)))
     light.even_sky((0.95, 0.97, 1.0), 1.0)
     light.sun((24.0, 35.0), 1.6, 12.0)
