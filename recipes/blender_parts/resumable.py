@@ -64,6 +64,7 @@ def render_pictures(
     *,
     samples: int,
     seed: int,
+    prefilter: str = "ACCURATE",
     at_most: int | None = None,
 ) -> None:
     """The missing pictures, or the first `at_most` of them, each with its own sampling pattern."""
@@ -73,7 +74,7 @@ def render_pictures(
         return
     build()
     passes.set_up_camera(lens)
-    passes.set_up_pictures(samples)
+    passes.set_up_pictures(samples, prefilter)
     for number, view in missing:
         start = time.perf_counter()
         passes.render(view, work / "pictures" / f"{view.stem}.png", sampling_seed=seed * 1000 + number)

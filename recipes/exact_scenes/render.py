@@ -30,7 +30,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--views", type=int, default=48, help="training views")
     parser.add_argument("--test-views", type=int, default=8)
     parser.add_argument("--width", type=int, default=400, help="of the pictures in pixels; the height is 3/4 of it")
-    parser.add_argument("--samples", type=int, default=16, help="path-tracing samples a pixel, before denoising")
+    parser.add_argument("--samples", type=int, default=8, help="path-tracing samples a pixel, before denoising")
     parser.add_argument("--only", type=int, metavar="N", help="render the first N missing pictures and stop")
     parser.add_argument("--keep-work", action="store_true", help="leave the work folder when all is done")
     parser.add_argument("--contact-sheet", type=Path, help="where to write a sheet of 12 views with their masks")
@@ -67,7 +67,14 @@ def main() -> None:
 
     observed = resumable.render_labels(build, plan.lens, plan.views, work)
     resumable.render_pictures(
-        build, plan.lens, plan.views, work, samples=options.samples, seed=options.seed, at_most=options.only
+        build,
+        plan.lens,
+        plan.views,
+        work,
+        samples=options.samples,
+        seed=options.seed,
+        prefilter="FAST",
+        at_most=options.only,
     )
     if options.only is not None:
         return

@@ -43,7 +43,7 @@ def make(seed: int, counts: Counts) -> Plan:
     side = 1.0 if rng.random() < 0.5 else -1.0
     leaf = colour(rng, 0.35, 0.7, 0.22)
     things.append(
-        Thing("palm", "a tall plant on the floor, nearer than the table", "plant", (1.0 * side, -0.55, 0.0), 0.0, size=1.25,
+        Thing("palm", "a tall plant on the floor, before the table", "plant", (1.0 * side, -0.55, 0.0), size=1.25,
               options={"pot": colour(rng, hue + 0.4, 0.6, 0.3), "leaf": leaf, "seed": int(rng.integers(1000))})
     )  # fmt: skip
     things.append(
@@ -53,7 +53,7 @@ def make(seed: int, counts: Counts) -> Plan:
     return Plan(
         kind="forward",
         seed=seed,
-        lens=counts.lens(60.0),
+        lens=counts.lens(50.0),
         views=rigs.plane(
             rng, np.array([0.0, -2.35, 1.35]), np.array([0.0, 0.1, 0.86]), (0.55, 0.32), (counts.train, counts.test)
         ),
