@@ -19,17 +19,13 @@ JUMP = 0.04  # of the depth: neighbours farther apart than this do not belong to
 
 def margins(observed: Observed, index: int) -> np.ndarray:
     """How deep (H x W, pixels) each pixel lies in the object's visible part; edges of depth count as edges."""
-    mask = observed.index == index
-    depth = np.where(mask, observed.depth_z, np.inf)
+    mask, depth_z = observed.index == index, observed.depth_z
     smooth = mask.copy()
-    for axis in (0, 1):
-        with np.errstate(invalid="ignore"):
-            step = np.abs(np.diff(depth, axis=axis)) > JUMP * observed.depth_z.take(range(depth.shape[axis] - 1), axis)
-        before = [slice(None), slice(None)]
-        after = [slice(None), slice(None)]
-        before[axis], after[axis] = slice(None, -1), slice(1, None)
-        smooth[tuple(before)] &= ~step
-        smooth[tuple(after)] &= ~step
+    for before, after in ((np.s_[:-1], np.s_[1:]), (np.s_[:, :-1], np.s_[:, 1:])):
+        nearer = np.minimum(depth_z[before], depth_z[after])
+        step = mask[before] & mask[after] & (np.abs(depth_z[after] - depth_z[before]) > JUMP * nearer)
+        smooth[before] &= ~step
+        smooth[after] &= ~step
     return distance_to_edge(smooth, limit=12)
 
 

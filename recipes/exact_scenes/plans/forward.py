@@ -30,7 +30,7 @@ def make(seed: int, counts: Counts) -> Plan:
         ("cow", "a toy cow with brown patches", "cow", 1.6, {}),
     ]
     things = []
-    for row, y, reach in ((back, 0.2, 0.62), (front, -0.2, 0.68)):
+    for row, y, reach in ((back, 0.2, 0.56), (front, -0.2, 0.6)):
         order = rng.permutation(len(row))
         for slot, k in enumerate(order):
             name, text, maker, size, options = row[k]
@@ -43,17 +43,17 @@ def make(seed: int, counts: Counts) -> Plan:
     side = 1.0 if rng.random() < 0.5 else -1.0
     leaf = colour(rng, 0.35, 0.7, 0.22)
     things.append(
-        Thing("palm", "a tall plant on the floor, before the table", "plant", (1.0 * side, -0.55, 0.0), size=1.25,
+        Thing("palm", "a tall plant on the floor beside the table", "plant", (1.02 * side, 0.3, 0.0), size=1.25,
               options={"pot": colour(rng, hue + 0.4, 0.6, 0.3), "leaf": leaf, "seed": int(rng.integers(1000))})
     )  # fmt: skip
     things.append(
-        Thing("stool", "a high stool on thin legs", "stool", (-1.05 * side, -0.35, 0.0), 20.0,
+        Thing("stool", "a high stool on thin legs", "stool", (-0.98 * side, 0.05, 0.0), 20.0,
               options={"metal": (0.06, 0.06, 0.07), "seat": colour(rng, hue + 0.6, 0.7, 0.3)})
     )  # fmt: skip
     return Plan(
         kind="forward",
         seed=seed,
-        lens=counts.lens(50.0),
+        lens=counts.lens(53.0),
         views=rigs.plane(
             rng, np.array([0.0, -2.35, 1.35]), np.array([0.0, 0.1, 0.86]), (0.55, 0.32), (counts.train, counts.test)
         ),

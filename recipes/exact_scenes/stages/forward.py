@@ -15,7 +15,7 @@ WALL_AT = 0.75  # metres behind the table's middle
 def build(plan: Plan) -> None:
     """A room of which only the far wall is there; the sky lights it from the front and from above."""
     numbers = plan.surroundings
-    furniture.table("stand", numbers["table"], (1.7, 0.8, TOP))
+    furniture.table("stand", numbers["table"], (1.5, 0.8, TOP))
     cloth = shapes.box("cloth", (0.9, 0.62, 0.004), 0.001)
     cloth.location, cloth.rotation_euler.z = (0.1, -0.02, TOP - 0.002), math.radians(8.0)
     pale = furniture.shaded(numbers["cloth"], 2.4)
