@@ -66,6 +66,7 @@ def main() -> None:
         draw.build(plan)
 
     observed = resumable.render_labels(build, plan.lens, plan.views, work)
+    written.check_coverage(plan, observed)
     resumable.render_pictures(
         build,
         plan.lens,

@@ -67,6 +67,18 @@ def write(plan: Plan, observed: list[Observed], settings: dict, pictures: Path, 
     folder.write_json(out / "scene.json", description(plan, observed, settings))
 
 
+def check_coverage(plan: Plan, observed: list[Observed]) -> None:
+    """Raise where a clicked thing is seen in too few training views; print how each thing is seen."""
+    train = sum(view.for_training for view in plan.views)
+    least = LEAST_PIXELS * plan.lens.width * plan.lens.height / 120_000
+    for index, thing in enumerate(plan.things, start=1):
+        areas = np.array([(o.index == index).sum() for o in observed if o.view.for_training])
+        seen = int((areas >= least).sum())
+        print(f"{thing.name:14s} {np.median(areas):6.0f} px median, {seen} of {train} training views see it well")
+        needed = min(LEAST_VIEWS, train // 2) if thing.name in plan.clicked else 0
+        assert seen >= needed, f"{thing.name} is seen well in {seen} training views, {needed} are needed"
+
+
 def check(plan: Plan, observed: list[Observed], out: Path) -> None:
     """Raise where the folder's cameras, masks, depth and clicks do not agree; print its figures."""
     scene = WrittenScene(out)
@@ -81,13 +93,6 @@ def check(plan: Plan, observed: list[Observed], out: Path) -> None:
         for point in entry["points"]:
             column, row = (int(v) for v in point["xy"])
             assert scene.labels[Path(point["view"]).stem][row, column] == index, f"{entry['name']}: {point} misses"
-    least = LEAST_PIXELS * plan.lens.width * plan.lens.height / 120_000
-    for index, thing in enumerate(plan.things, start=1):
-        areas = np.array([(o.index == index).sum() for o in observed if o.view.for_training])
-        seen = int((areas >= least).sum())
-        print(f"{thing.name:14s} {np.median(areas):6.0f} px median, {seen} of {train} training views see it well")
-        needed = min(LEAST_VIEWS, train // 2) if thing.name in plan.clicked else 0
-        assert seen >= needed, f"{thing.name} is seen well in {seen} training views, {needed} are needed"
     print(f"{agreement:.4f} of {carried} carried pixels meet the same mask")
 
 

@@ -7,7 +7,6 @@ import pytest
 
 bpy = pytest.importorskip("bpy", reason="needs Blender's Python module, bpy 5.0.1")
 
-from mathutils import Vector  # noqa: E402
 
 from blender_parts import resumable  # noqa: E402
 from blender_parts.views import Lens, View, look_at  # noqa: E402
@@ -18,15 +17,12 @@ from exact_scenes.plan import Counts  # noqa: E402
 COUNTS = Counts(4, 2, 80)
 
 
-def corners(parts) -> np.ndarray:
-    """World corners (N x 3) of the parts' bounding boxes, modifiers and curves' thickness included."""
+def points_of(parts) -> np.ndarray:
+    """World vertices (N x 3) of the parts' meshes, modifiers and the thickness of tubes included."""
     bpy.context.view_layer.update()
     graph = bpy.context.evaluated_depsgraph_get()
-    out = []
-    for part in parts:
-        evaluated = part.evaluated_get(graph)
-        out += [evaluated.matrix_world @ Vector(corner) for corner in evaluated.bound_box]
-    return np.array(out)
+    evaluated = [part.evaluated_get(graph) for part in parts]
+    return np.array([one.matrix_world @ vertex.co for one in evaluated for vertex in one.to_mesh().vertices])
 
 
 @pytest.mark.parametrize("maker", sorted(packing.FOOTPRINTS))
@@ -38,13 +34,8 @@ def test_a_thing_lies_within_its_footprint(maker):
     if maker == "ball":
         options = {"first": (0.1, 0.1, 0.1), "second": (0.2, 0.2, 0.2)}
     parts = draw.MAKERS[maker](maker, **options)
-    bpy.context.view_layer.update()
-    graph, reach = bpy.context.evaluated_depsgraph_get(), 0.0
-    for part in parts:
-        evaluated = part.evaluated_get(graph)
-        mesh = evaluated.to_mesh()
-        points = np.array([evaluated.matrix_world @ vertex.co for vertex in mesh.vertices])
-        reach = max(reach, float(np.hypot(points[:, 0], points[:, 1]).max()))
+    points = points_of(parts)
+    reach = float(np.hypot(points[:, 0], points[:, 1]).max())
     assert reach <= packing.FOOTPRINTS[maker] * 1.02
     assert reach >= packing.FOOTPRINTS[maker] * 0.6, "the footprint is far too large"
 
@@ -56,7 +47,7 @@ def test_every_thing_of_a_plan_is_built_with_its_own_label_and_stands_on_somethi
     labelled = {k: [o for o in bpy.context.scene.objects if o.pass_index == k] for k in range(1, len(plan.things) + 1)}
     for thing, parts in zip(plan.things, labelled.values(), strict=True):
         assert parts, thing.name
-        low = corners(parts)[:, 2].min()
+        low = points_of(parts)[:, 2].min()
         assert -0.12 < low - thing.position[2] < 0.03, (thing.name, low)
 
 

@@ -103,7 +103,7 @@ def test_an_object_out_of_sight_cannot_be_clicked(plan, observed):
 
 def test_the_folder_passes_its_own_check_and_another_pose_fails_it(plan, observed, folder, capsys):
     written.check(plan, observed, folder)
-    assert "ball_1" in capsys.readouterr().out
+    assert "1.0000 of" in capsys.readouterr().out  # spheres: what depth carries over meets its own mask
     contents = json.loads((folder / "transforms.json").read_text())
     kept = (folder / "transforms.json").read_text()
     for frame in contents["frames"]:
@@ -144,3 +144,11 @@ def test_a_scene_larger_than_16_bits_of_millimetres_has_no_depth_there(tmp_path)
     with Image.open(tmp_path / "depth" / "train_000.png") as file:
         depth = np.asarray(file)
     assert depth[0, 0] == 65000 and (depth.ravel()[1:] == 0).all()
+
+
+def test_a_clicked_thing_that_few_views_see_well_is_refused_before_any_picture(plan, observed, capsys):
+    written.check_coverage(plan, observed)
+    assert "20 of 20 training views" in capsys.readouterr().out
+    hidden = [Observed(o.view, np.where(o.index == 2, 0, o.index), o.depth_z) for o in observed[:11]] + observed[11:]
+    with pytest.raises(AssertionError, match="ball_2 is seen well in 9 training views, 10 are needed"):
+        written.check_coverage(plan, hidden)
