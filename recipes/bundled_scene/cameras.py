@@ -1,48 +1,20 @@
-"""The views: cameras on rings round the table, and their nerfstudio `transforms.json`.
-
-A pose is `world_from_cam`, 4 x 4, in Blender's (OpenGL's) camera axes: x right, y up, looking along -z. The centre of
-pixel (0, 0) is at (0.5, 0.5), so that the principal point of a 480 x 360 picture is (240, 180).
-"""
+"""The views: cameras on rings round the table."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
-WIDTH, HEIGHT = 480, 360
-HORIZONTAL_FOV_DEGREES = 55.0
-FOCAL_PIXELS = 0.5 * WIDTH / math.tan(math.radians(0.5 * HORIZONTAL_FOV_DEGREES))
+from blender_parts.views import Lens, View, look_at
+
+LENS = Lens(width=480, height=360, horizontal_fov_degrees=55.0)
 TARGET = np.array([0.0, 0.0, 0.035])
 
 # (elevation in degrees, distance in metres, number of views): the training rings.
 TRAINING_RINGS = ((24.0, 0.89, 24), (38.0, 0.87, 21), (54.0, 0.86, 15))
 TEST_ELEVATIONS = (29.0, 44.0, 34.0)
 TEST_VIEWS = 12
-
-
-@dataclass(frozen=True)
-class View:
-    """A named camera: the picture's stem and its pose."""
-
-    stem: str
-    world_from_cam: np.ndarray
-
-    @property
-    def file_name(self) -> str:
-        return f"{self.stem}.jpg"
-
-
-def look_at(eye: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """The pose at `eye` that looks at `target` with the world's z upwards in the picture."""
-    backward = (eye - target) / np.linalg.norm(eye - target)
-    right = np.cross([0.0, 0.0, 1.0], backward)
-    right /= np.linalg.norm(right)
-    world_from_cam = np.eye(4)
-    world_from_cam[:3, :3] = np.stack([right, np.cross(backward, right), backward], axis=1)
-    world_from_cam[:3, 3] = eye
-    return world_from_cam
 
 
 def _jittered_view(stem: str, azimuth: float, elevation: float, distance: float, rng: np.random.Generator) -> View:
@@ -66,23 +38,3 @@ def make_views(seed: int) -> list[View]:
         elevation = TEST_ELEVATIONS[k % len(TEST_ELEVATIONS)]
         views.append(_jittered_view(f"test_{k:03d}", 360.0 * (k + 0.4) / TEST_VIEWS, elevation, 0.875, rng))
     return views
-
-
-def transforms(views: list[View]) -> dict:
-    """The contents of `transforms.json`."""
-    frames = [
-        {"file_path": f"images/{view.file_name}", "transform_matrix": np.round(view.world_from_cam, 9).tolist()}
-        for view in views
-    ]
-    return {
-        "camera_model": "PINHOLE",
-        "w": WIDTH,
-        "h": HEIGHT,
-        "fl_x": FOCAL_PIXELS,
-        "fl_y": FOCAL_PIXELS,
-        "cx": WIDTH / 2,
-        "cy": HEIGHT / 2,
-        "frames": frames,
-        "train_filenames": [f["file_path"] for f in frames if "/train_" in f["file_path"]],
-        "test_filenames": [f["file_path"] for f in frames if "/test_" in f["file_path"]],
-    }

@@ -1,7 +1,4 @@
-"""Checks of the written folder: that its cameras, masks and clicks agree with one another and with Blender's depth.
-
-It reads the cameras from `transforms.json`, not from `cameras`, and so would see a wrong axis or a half-pixel shift.
-"""
+"""Checks of the written folder: that its cameras, masks and clicks agree with one another and with Blender's depth."""
 
 from __future__ import annotations
 
@@ -9,58 +6,12 @@ import json
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+
+from blender_parts.written_scene import WrittenScene, reprojected_agreement
 
 MAX_BYTES = 8 * 2**20
 # The bare table: the top's rectangle less a margin, and the circle round the origin that holds the cloth.
 TABLE_HALF, CLOTH_RADIUS = (0.47, 0.36), 0.42
-
-
-class WrittenScene:
-    """The folder read back: stems in order, poses and masks (H x W, object index, 0 for none)."""
-
-    def __init__(self, folder: Path) -> None:
-        contents = json.loads((folder / "transforms.json").read_text())
-        self.size = (contents["w"], contents["h"])
-        self.focal = np.array([contents["fl_x"], contents["fl_y"]])
-        self.centre = np.array([contents["cx"], contents["cy"]])
-        self.names = [entry["name"] for entry in json.loads((folder / "scene.json").read_text())["objects"]]
-        self.world_from_cam: dict[str, np.ndarray] = {}
-        self.labels: dict[str, np.ndarray] = {}
-        for frame in contents["frames"]:
-            stem = Path(frame["file_path"]).stem
-            with Image.open(folder / frame["file_path"]) as picture:
-                assert picture.size == self.size, f"{stem}: {picture.size}"
-            self.world_from_cam[stem] = np.array(frame["transform_matrix"])
-            self.labels[stem] = self._read_masks(folder, stem)
-        listed = contents["train_filenames"] + contents["test_filenames"]
-        assert sorted(listed) == sorted(f["file_path"] for f in contents["frames"]), "split lists and frames differ"
-        assert (len(contents["train_filenames"]), len(contents["test_filenames"])) == (60, 12)
-
-    def _read_masks(self, folder: Path, stem: str) -> np.ndarray:
-        labels = np.zeros(self.size[::-1], np.uint8)
-        for index, name in enumerate(self.names, start=1):
-            with Image.open(folder / "masks" / name / f"{stem}.png") as picture:
-                mask = np.asarray(picture, bool)
-            assert mask.shape == labels.shape and not labels[mask].any(), f"{name}/{stem}: size or overlap"
-            labels[mask] = index
-        return labels
-
-    def unproject(self, stem: str, depth_z: np.ndarray, pixel_centre: float = 0.5) -> np.ndarray:
-        """World points (H x W x 3) of all pixels at their depths."""
-        rows, columns = np.mgrid[: self.size[1], : self.size[0]] + pixel_centre
-        x, y = (columns - self.centre[0]) / self.focal[0], -(rows - self.centre[1]) / self.focal[1]
-        p_cam = np.stack([x, y, -np.ones_like(x)], axis=-1) * depth_z[..., None].astype(float)
-        return p_cam @ self.world_from_cam[stem][:3, :3].T + self.world_from_cam[stem][:3, 3]
-
-    def project(self, stem: str, p_world: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Column, row, depth_z and whether it is in the picture, of world points (N x 3)."""
-        p_cam = (p_world - self.world_from_cam[stem][:3, 3]) @ self.world_from_cam[stem][:3, :3]
-        depth_z = -p_cam[:, 2]
-        xy = self.centre + self.focal * p_cam[:, :2] * [1.0, -1.0] / depth_z[:, None]
-        column, row = np.floor(xy).astype(int).T
-        inside = (depth_z > 0) & (column >= 0) & (column < self.size[0]) & (row >= 0) & (row < self.size[1])
-        return np.clip(column, 0, self.size[0] - 1), np.clip(row, 0, self.size[1] - 1), depth_z, inside
 
 
 def _table_height_error(scene: WrittenScene, depth_z: dict[str, np.ndarray], pixel_centre: float) -> float:
@@ -74,31 +25,15 @@ def _table_height_error(scene: WrittenScene, depth_z: dict[str, np.ndarray], pix
     return float(np.median(np.concatenate(heights)))
 
 
-def _reprojected_agreement(scene: WrittenScene, depth_z: dict[str, np.ndarray]) -> tuple[float, int]:
-    """Of object pixels carried into another view and seen there (by depth), how many meet the same object's mask."""
-    rng, stems = np.random.default_rng(0), list(depth_z)
-    same = total = 0
-    for stem in stems:
-        rows, columns = np.nonzero(scene.labels[stem])
-        picked = rng.permutation(len(rows))[:400]
-        rows, columns = rows[picked], columns[picked]
-        points = scene.unproject(stem, depth_z[stem])[rows, columns]
-        for other in rng.choice([s for s in stems if s != stem], 6, replace=False):
-            column, row, depth, inside = scene.project(other, points)
-            seen = inside & (np.abs(depth_z[other][row, column] - depth) < 0.002)
-            same += int((scene.labels[other][row, column] == scene.labels[stem][rows, columns])[seen].sum())
-            total += int(seen.sum())
-    return same / total, total
-
-
 def check_folder(folder: Path, depth_z: dict[str, np.ndarray]) -> None:
     """Raise where the folder is wrong, print its figures; `depth_z[stem]` is Blender's depth (H x W, metres)."""
     scene = WrittenScene(folder)
+    assert scene.split == (60, 12), f"the split has {scene.split} views"
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     assert size <= MAX_BYTES, f"the folder takes {size} bytes"
     errors = {shift: _table_height_error(scene, depth_z, shift) for shift in (0.5, 0.0, 1.0)}
     assert errors[0.5] < 1e-5, f"the table top is off its plane by {errors[0.5]} m"
-    agreement, carried = _reprojected_agreement(scene, depth_z)
+    agreement, carried = reprojected_agreement(scene, depth_z)
     assert agreement > 0.985, f"only {agreement:.4f} of carried pixels meet their own mask"
     clicks = json.loads((folder / "prompts.json").read_text())["objects"]
     for entry in clicks:

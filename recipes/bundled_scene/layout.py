@@ -12,10 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import bpy
-import crockery
-import materials
-import shapes
-import things
+
+from blender_parts import crockery, materials, shapes, things
 
 HDRI = "courtyard.exr"
 
@@ -71,7 +69,7 @@ def _place(placed: Placed, index: int) -> None:
         part.pass_index = index
 
 
-def _furniture() -> None:
+def furniture() -> None:
     """The table with its legs, a cloth across it and the floor."""
     top = shapes.box("table top", (0.98, 0.76, 0.035), 0.01)
     top.location.z = -0.035
@@ -92,8 +90,9 @@ def _furniture() -> None:
     floor.data.materials.append(materials.tiled("floor tiles", stone, (0.4, 0.4), 0.008))
 
 
-def _light(hdri_path: Path) -> None:
+def light() -> None:
     """The HDRI as background and light, and a wide lamp from above that softens its shadows."""
+    hdri_path = Path(bpy.utils.system_resource("DATAFILES")) / "studiolights" / "world" / HDRI
     world = bpy.data.worlds.new("courtyard")
     world.use_nodes = True
     tree = world.node_tree
@@ -114,7 +113,7 @@ def _light(hdri_path: Path) -> None:
 def build() -> None:
     """Empty Blender's session and build the whole scene but its camera."""
     bpy.ops.wm.read_factory_settings(use_empty=True)
-    _furniture()
+    furniture()
     for index, placed in enumerate(OBJECTS, start=1):
         _place(placed, index)
-    _light(Path(bpy.utils.system_resource("DATAFILES")) / "studiolights" / "world" / HDRI)
+    light()

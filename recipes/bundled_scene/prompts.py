@@ -7,10 +7,10 @@ The convention is the project's: pixel (0, 0) has its centre at (0.5, 0.5), x ri
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-import cameras
 import numpy as np
+
+from blender_parts.views import Observed, View, distance_to_edge, pixels_of, project
+from bundled_scene.cameras import LENS
 
 # By object: (side from which it is clicked, as the camera's azimuth about the object in degrees; the spot's offset from
 # the object's place on the table in world metres; label). A label of 0 is a click on what is seen through the object.
@@ -31,59 +31,14 @@ REACH_PIXELS, MARGIN_PIXELS, THIN_MARGIN_PIXELS, DEPTH_TOLERANCE = 9, 5, 3, 0.00
 LAYER = 0.03  # metres
 
 
-@dataclass(frozen=True)
-class Observed:
-    """A view with its label pass: object index (H x W) and depth_z (H x W, metres)."""
-
-    view: cameras.View
-    index: np.ndarray
-    depth_z: np.ndarray
-
-
-def unproject(view: cameras.View, xy: np.ndarray, depth_z: np.ndarray) -> np.ndarray:
-    """World points (N x 3) of pixel positions (N x 2) at depths along the camera's axis (N)."""
-    x = (xy[:, 0] - cameras.WIDTH / 2) / cameras.FOCAL_PIXELS * depth_z
-    y = -(xy[:, 1] - cameras.HEIGHT / 2) / cameras.FOCAL_PIXELS * depth_z
-    p_cam = np.stack([x, y, -depth_z], axis=1)
-    return p_cam @ view.world_from_cam[:3, :3].T + view.world_from_cam[:3, 3]
-
-
-def project(view: cameras.View, p_world: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Pixel positions (N x 2) and depth_z (N) of world points."""
-    p_cam = (p_world - view.world_from_cam[:3, 3]) @ view.world_from_cam[:3, :3]
-    depth_z = -p_cam[:, 2]
-    x = cameras.WIDTH / 2 + cameras.FOCAL_PIXELS * p_cam[:, 0] / depth_z
-    y = cameras.HEIGHT / 2 - cameras.FOCAL_PIXELS * p_cam[:, 1] / depth_z
-    return np.stack([x, y], axis=1), depth_z
-
-
-def pixels_of(xy: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Column, row and whether it is inside the picture, of pixel positions (N x 2); outside ones are clipped."""
-    column, row = np.floor(xy[:, 0]).astype(int), np.floor(xy[:, 1]).astype(int)
-    inside = (column >= 0) & (column < cameras.WIDTH) & (row >= 0) & (row < cameras.HEIGHT)
-    return np.clip(column, 0, cameras.WIDTH - 1), np.clip(row, 0, cameras.HEIGHT - 1), inside
-
-
 def visible(observed: Observed, p_world: np.ndarray) -> np.ndarray:
     """Whether each world point (N x 3) is what the view sees at its pixel (N, bool)."""
-    xy, depth_z = project(observed.view, p_world)
-    column, row, inside = pixels_of(xy)
+    xy, depth_z = project(LENS, observed.view, p_world)
+    column, row, inside = pixels_of(LENS, xy)
     return inside & (np.abs(observed.depth_z[row, column] - depth_z) < DEPTH_TOLERANCE)
 
 
-def distance_to_edge(mask: np.ndarray, limit: int = 24) -> np.ndarray:
-    """Chebyshev distance (H x W, pixels, at most `limit`) of each mask pixel to the nearest pixel outside the mask."""
-    distance, rest = np.zeros(mask.shape, int), mask
-    for _ in range(limit):
-        distance += rest
-        padded = np.pad(rest, 1)
-        rows, columns = mask.shape
-        shifts = [padded[i : i + rows, j : j + columns] for i in range(3) for j in range(3)]
-        rest = np.logical_and.reduce(shifts)
-    return distance
-
-
-def _side_angle(view: cameras.View, place: np.ndarray, side_degrees: float) -> float:
+def _side_angle(view: View, place: np.ndarray, side_degrees: float) -> float:
     """How far round, in degrees, a view is from the wanted side of the object at `place`."""
     offset = view.world_from_cam[:2, 3] - place[:2]
     azimuth = np.degrees(np.arctan2(offset[1], offset[0]))
@@ -96,13 +51,13 @@ def _deepest_pixel(observed: Observed, index: int, spot: np.ndarray) -> tuple[np
     What is `LAYER` nearer or farther than the surface at the spot counts as outside: a rod before its own chair's seat
     is clicked on the rod.
     """
-    xy, _ = project(observed.view, spot[None])
-    column, row, inside = pixels_of(xy)
+    xy, _ = project(LENS, observed.view, spot[None])
+    column, row, inside = pixels_of(LENS, xy)
     mask = observed.index == index
     if not (inside[0] and mask[row[0], column[0]]):
         return None
     mask &= np.abs(observed.depth_z - observed.depth_z[row[0], column[0]]) < LAYER
-    rows, columns = np.mgrid[: cameras.HEIGHT, : cameras.WIDTH] + 0.5
+    rows, columns = np.mgrid[: LENS.height, : LENS.width] + 0.5
     away = np.hypot(columns - xy[0, 0], rows - xy[0, 1])
     margin = np.minimum(distance_to_edge(mask), 2 * MARGIN_PIXELS)
     score = np.where((away <= REACH_PIXELS) & (margin > 0), margin - 0.1 * away, -np.inf)
@@ -126,8 +81,8 @@ def _negative(seen: list[Observed], index: int, place: np.ndarray, spot: Spot) -
     """The click through an object's opening: the nearest side's view in which it is well clear of the object."""
     side, offset, _ = spot
     for observed in sorted(seen, key=lambda observed: _side_angle(observed.view, place, side)):
-        xy, _ = project(observed.view, (place + offset)[None])
-        column, row, inside = pixels_of(xy)
+        xy, _ = project(LENS, observed.view, (place + offset)[None])
+        column, row, inside = pixels_of(LENS, xy)
         if inside[0] and distance_to_edge(observed.index != index)[row[0], column[0]] > 2 * MARGIN_PIXELS:
             return {"view": observed.view.file_name, "xy": [column[0] + 0.5, row[0] + 0.5], "label": 0}
     raise AssertionError(f"label {index}: no training view looks through the object at {offset}")

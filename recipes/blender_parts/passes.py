@@ -10,22 +10,23 @@ import math
 from pathlib import Path
 
 import bpy
-import cameras
 import numpy as np
 from mathutils import Matrix
+
+from blender_parts.views import Lens, View
 
 POINT_FILTER_WIDTH = 0.01
 
 
-def set_up_camera() -> None:
+def set_up_camera(optics: Lens) -> None:
     """Add the one camera that every view moves, and the picture's size."""
     scene = bpy.context.scene
     lens = bpy.data.cameras.new("camera")
-    lens.sensor_fit, lens.angle = "HORIZONTAL", math.radians(cameras.HORIZONTAL_FOV_DEGREES)
+    lens.sensor_fit, lens.angle = "HORIZONTAL", math.radians(optics.horizontal_fov_degrees)
     lens.clip_start, lens.clip_end = 0.01, 100.0
     scene.camera = bpy.data.objects.new("camera", lens)
     scene.collection.objects.link(scene.camera)
-    scene.render.resolution_x, scene.render.resolution_y = cameras.WIDTH, cameras.HEIGHT
+    scene.render.resolution_x, scene.render.resolution_y = optics.width, optics.height
     scene.render.resolution_percentage = 100
 
 
@@ -41,8 +42,12 @@ def _set_up_cycles(samples: int) -> bpy.types.Scene:
     return scene
 
 
-def set_up_pictures(samples: int) -> None:
-    """Path tracing with few bounces, denoised, shown through the plain sRGB curve."""
+def set_up_pictures(samples: int, prefilter: str = "ACCURATE") -> None:
+    """Path tracing with few bounces, denoised, shown through the plain sRGB curve.
+
+    `prefilter` is how the denoiser's guides are themselves denoised: "FAST", not at all, saves 3 of 9 CPU seconds of a
+    room at 400 x 300 and 8 samples, and changes it by 42 dB.
+    """
     scene = _set_up_cycles(samples)
     scene.cycles.max_bounces, scene.cycles.diffuse_bounces, scene.cycles.glossy_bounces = 4, 3, 2
     scene.cycles.caustics_reflective = scene.cycles.caustics_refractive = False
@@ -50,6 +55,7 @@ def set_up_pictures(samples: int) -> None:
     scene.cycles.use_denoising = True
     scene.cycles.denoiser = "OPENIMAGEDENOISE"
     scene.cycles.denoising_input_passes = "RGB_ALBEDO_NORMAL"
+    scene.cycles.denoising_prefilter = prefilter
     scene.view_settings.view_transform = "Standard"
     scene.view_settings.look = "None"
     scene.view_settings.exposure = 0.0
@@ -87,7 +93,7 @@ def _label_material() -> bpy.types.Material:
     return material
 
 
-def render(view: cameras.View, path: Path, sampling_seed: int) -> None:
+def render(view: View, path: Path, sampling_seed: int) -> None:
     """Render a view to `path`, through a temporary name so that a killed run leaves no half file."""
     scene = bpy.context.scene
     scene.camera.matrix_world = Matrix(view.world_from_cam.tolist())

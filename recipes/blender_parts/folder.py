@@ -1,16 +1,14 @@
-"""The folder that ships: pictures as JPEG, masks as 1-bit PNG, and the JSON files, from what `render` left."""
+"""A scene's folder, written from its renders: pictures as JPEG, masks as 1-bit PNG, JSON files. No Blender needed."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
-import cameras
-import layout
 import numpy as np
 from PIL import Image
 
-import prompts
+from blender_parts.views import Observed, View
 
 JPEG_QUALITY = 93
 
@@ -22,7 +20,7 @@ def write_json(path: Path, contents: dict) -> None:
     part.replace(path)
 
 
-def write_pictures(pictures: Path, views: list[cameras.View], out: Path) -> None:
+def write_pictures(pictures: Path, views: list[View], out: Path) -> None:
     """JPEGs without chroma subsampling, so that thin coloured parts keep their colour."""
     folder = out / "images"
     folder.mkdir(parents=True, exist_ok=True)
@@ -33,7 +31,7 @@ def write_pictures(pictures: Path, views: list[cameras.View], out: Path) -> None
             )
 
 
-def write_masks(observed: list[prompts.Observed], names: list[str], out: Path) -> None:
+def write_masks(observed: list[Observed], names: list[str], out: Path) -> None:
     """One folder an object, one PNG a view, empty where the object is out of sight."""
     for index, name in enumerate(names, start=1):
         folder = out / "masks" / name
@@ -42,25 +40,7 @@ def write_masks(observed: list[prompts.Observed], names: list[str], out: Path) -
             Image.fromarray(one.index == index).save(folder / f"{one.view.stem}.png", optimize=True)
 
 
-def scene_description(settings: dict, blender: str, visible_fraction: dict[str, list[float]]) -> dict:
-    """The contents of `scene.json`."""
-    objects = [
-        {"name": o.name, "description": o.description, "visible_fraction": visible_fraction[o.name]}
-        for o in layout.OBJECTS
-    ]
-    return {
-        **settings,
-        "blender": blender,
-        "hdri": layout.HDRI,
-        "hdri_source": "Poly Haven 'courtyard' by Greg Zaal, CC0, as shipped with Blender",
-        "metres_per_unit": 1.0,
-        "world": "z up; the origin is the middle of the table top",
-        "visible_fraction": "the part of an object's silhouette that nothing hides: least and mean over training views",
-        "objects": objects,
-    }
-
-
-def visible_fractions(observed: list[prompts.Observed], names: list[str], whole: dict) -> dict[str, list[float]]:
+def visible_fractions(observed: list[Observed], names: list[str], whole: dict) -> dict[str, list[float]]:
     """Visible area by silhouette area, least and mean over the training views, by object.
 
     `whole[stem][name]` is the silhouette in pixels with nothing before it.

@@ -18,18 +18,30 @@ Point2 = tuple[float, float]
 Point3 = tuple[float, float, float]
 
 
-def _link(name: str, data: bpy.types.ID) -> bpy.types.Object:
+def _link(name: str, data: bpy.types.ID | None) -> bpy.types.Object:
     shape = bpy.data.objects.new(name, data)
     bpy.context.scene.collection.objects.link(shape)
     return shape
 
 
-def _mesh_object(name: str, mesh_builder: bmesh.types.BMesh, smooth: bool) -> bpy.types.Object:
+def from_builder(name: str, mesh_builder: bmesh.types.BMesh, smooth: bool) -> bpy.types.Object:
+    """The mesh that a builder holds, whose origin is the builder's; the builder is freed."""
     mesh = bpy.data.meshes.new(name)
     mesh_builder.to_mesh(mesh)
     mesh_builder.free()
     mesh.polygons.foreach_set("use_smooth", [smooth] * len(mesh.polygons))
     return _link(name, mesh)
+
+
+def anchored(
+    name: str, parts: Sequence[bpy.types.Object], location: Point3, turn: Point3 = (0.0, 0.0, 0.0), size: float = 1.0
+) -> bpy.types.Object:
+    """Hang parts on a new empty, place that and return it; `turn` holds Euler angles in radians."""
+    anchor = _link(name, None)
+    anchor.location, anchor.rotation_euler, anchor.scale = location, turn, (size,) * 3
+    for part in parts:
+        part.parent = anchor
+    return anchor
 
 
 def catmull_rom(points: Sequence[Point2], steps: int) -> list[Point2]:
@@ -67,7 +79,7 @@ def lathe(name: str, profile: Sequence[Point2], segments: int = 72, closed: bool
             builder.faces.new((lower[s], lower[e], upper[e], upper[s]))
     bmesh.ops.remove_doubles(builder, verts=builder.verts, dist=1e-6)
     bmesh.ops.recalc_face_normals(builder, faces=builder.faces)
-    return _mesh_object(name, builder, smooth=True)
+    return from_builder(name, builder, smooth=True)
 
 
 def torus(name: str, major_radius: float, minor_radius: float) -> bpy.types.Object:
@@ -84,7 +96,7 @@ def box(name: str, size: Point3, bevel: float) -> bpy.types.Object:
     bmesh.ops.transform(
         builder, matrix=Matrix.Diagonal((*size, 1.0)) @ Matrix.Translation((0, 0, 0.5)), verts=builder.verts
     )
-    shape = _mesh_object(name, builder, smooth=False)
+    shape = from_builder(name, builder, smooth=False)
     rounded = shape.modifiers.new("rounded", "BEVEL")
     rounded.width, rounded.segments, rounded.harden_normals = bevel, 3, False
     return shape
@@ -94,7 +106,7 @@ def disc(name: str, radius: float) -> bpy.types.Object:
     """A flat disc in the plane z = 0."""
     builder = bmesh.new()
     bmesh.ops.create_circle(builder, cap_ends=True, radius=radius, segments=96)
-    return _mesh_object(name, builder, smooth=False)
+    return from_builder(name, builder, smooth=False)
 
 
 def tube(name: str, points: Sequence[Point3], radii: float | Sequence[float]) -> bpy.types.Object:
@@ -116,7 +128,7 @@ def ellipsoid(name: str, radii: Point3) -> bpy.types.Object:
     builder = bmesh.new()
     bmesh.ops.create_uvsphere(builder, u_segments=40, v_segments=24, radius=1.0)
     bmesh.ops.scale(builder, vec=radii, verts=builder.verts)
-    return _mesh_object(name, builder, smooth=True)
+    return from_builder(name, builder, smooth=True)
 
 
 def clay(name: str, lumps: Sequence[tuple[Point3, Point3, float]], voxel: float) -> bpy.types.Object:
@@ -128,7 +140,7 @@ def clay(name: str, lumps: Sequence[tuple[Point3, Point3, float]], voxel: float)
     for centre, radii, pitch in lumps:
         place = Matrix.Translation(Vector(centre)) @ Matrix.Rotation(pitch, 4, "Y") @ Matrix.Diagonal((*radii, 1.0))
         bmesh.ops.create_icosphere(builder, subdivisions=4, radius=1.0, matrix=place)
-    shape = _mesh_object(name, builder, smooth=True)
+    shape = from_builder(name, builder, smooth=True)
     remesh = shape.modifiers.new("knead", "REMESH")
     remesh.mode, remesh.voxel_size, remesh.use_smooth_shade = "VOXEL", voxel, True
     smooth = shape.modifiers.new("smooth", "SMOOTH")
@@ -148,4 +160,4 @@ def ribbed_globe(name: str, radius: float, height: float, ribs: int, depth: floa
         lobe = groove * (out + 0.12 * math.sin(math.pi * out))
         scale = radius * lobe / max(out, 1e-6)
         vertex.co = (vertex.co.x * scale, vertex.co.y * scale, 0.5 * height * (1.0 + vertex.co.z * dimple * groove))
-    return _mesh_object(name, builder, smooth=True)
+    return from_builder(name, builder, smooth=True)

@@ -8,8 +8,8 @@ from __future__ import annotations
 import math
 
 import bpy
-import materials
-import shapes
+
+from blender_parts import materials, shapes
 
 Parts = list[bpy.types.Object]
 

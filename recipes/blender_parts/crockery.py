@@ -6,8 +6,8 @@ Each function returns the object's parts, standing on z = 0 about the z axis; `l
 from __future__ import annotations
 
 import bpy
-import materials
-import shapes
+
+from blender_parts import materials, shapes
 
 Parts = list[bpy.types.Object]
 

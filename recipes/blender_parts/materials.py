@@ -202,3 +202,33 @@ def gingham(name: str, light: Colour, dark: Colour, check: float) -> bpy.types.M
     colour = _ramp(tree, half.outputs["Value"], [(0.0, light), (1.0, dark)])
     tree.links.new(_mottled(tree, colour, where, 25.0, 0.12), surface.inputs["Base Color"])
     return material
+
+
+def meadow(name: str) -> bpy.types.Material:
+    """Grass with tufts and bare spots of soil, patterned at centimetres, decimetres and metres."""
+    material, tree, surface = _empty_material(name, 0.95)
+    where = _coordinates(tree)
+    grass = [(0.3, (0.05, 0.09, 0.02)), (0.45, (0.12, 0.2, 0.04)), (0.55, (0.26, 0.3, 0.08)), (0.68, (0.4, 0.33, 0.17))]
+    tufts = _ramp(tree, _noise(tree, where, 16.0, detail=4.0), grass)
+    patches = _mottled(tree, tufts, where, 1.1, 0.35)
+    tree.links.new(_mottled(tree, patches, where, 40.0, 0.35), surface.inputs["Base Color"])
+    return material
+
+
+def clear(name: str, tint: Colour) -> bpy.types.Material:
+    """Thin glass: light goes straight through, tinted, save for a reflection that grows towards grazing angles."""
+    material = bpy.data.materials.new(name)
+    material.use_nodes = True
+    tree = material.node_tree
+    tree.nodes.clear()
+    through, gloss = tree.nodes.new("ShaderNodeBsdfTransparent"), tree.nodes.new("ShaderNodeBsdfGlossy")
+    through.inputs["Color"].default_value = (*tint, 1.0)
+    gloss.inputs["Roughness"].default_value = 0.15
+    facing, mix = tree.nodes.new("ShaderNodeLayerWeight"), tree.nodes.new("ShaderNodeMixShader")
+    facing.inputs["Blend"].default_value = 0.25
+    output = tree.nodes.new("ShaderNodeOutputMaterial")
+    tree.links.new(facing.outputs["Fresnel"], mix.inputs[0])
+    tree.links.new(through.outputs["BSDF"], mix.inputs[1])
+    tree.links.new(gloss.outputs["BSDF"], mix.inputs[2])
+    tree.links.new(mix.outputs["Shader"], output.inputs["Surface"])
+    return material
