@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import maximum_filter, minimum_filter, uniform_filter
+from scipy.ndimage import maximum_filter, uniform_filter
 
 from sanerf.render.pictures import to_bytes
 from sanerf.shapes import Bool, Float, UInt8
@@ -125,7 +125,7 @@ def guided_filter(
         return _window_mean(planes, radius)
 
     # A window's regression counts only for the pixels in it.
-    used = maximum_filter(where, size=2 * radius + 1)
+    used = _highest(where, 2 * radius + 1)
     mean_colour, mean_value = mean(colours)[used], mean(values)[used]
     covariance = np.empty((len(mean_value), 3, 3))
     for i in range(3):
@@ -149,7 +149,12 @@ def _window_mean(planes: np.ndarray, radius: int) -> np.ndarray:
 def _edge(inside: Bool[np.ndarray, "h w"], reach: int) -> Bool[np.ndarray, "h w"]:
     """Pixels that have both object and others within `reach` rows and columns."""
     size = 2 * reach + 1
-    return maximum_filter(inside, size=size) & ~minimum_filter(inside, size=size)
+    return _highest(inside, size) & _highest(~inside, size)
+
+
+def _highest(of: Bool[np.ndarray, "h w"], size: int) -> Bool[np.ndarray, "h w"]:
+    """Pixels with one that is true in the `size` x `size` about them."""
+    return np.asarray(maximum_filter(of, size=size), dtype=bool)
 
 
 def enlarged(
