@@ -72,7 +72,9 @@ def test_prompts_that_cannot_be_used_are_refused_and_leave_the_run_as_it_was(seg
     refused(segmented.prompts, "abacus", "--segmenter", "abacus")
 
 
-def test_prompts_and_segmenters_are_refused_before_the_field_and_its_kernels_are_loaded(stage, sanerf, tmp_path, monkeypatch):
+def test_prompts_and_segmenters_are_refused_before_the_field_and_its_kernels_are_loaded(
+    stage, sanerf, tmp_path, monkeypatch
+):
     def load(*_: object, **__: object) -> None:
         raise AssertionError("the run was loaded")
 

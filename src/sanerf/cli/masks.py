@@ -110,7 +110,8 @@ class Masks(CommonOptions):
             "peak_memory_gb": peak_memory_gb(),
         }
         lines = [
-            f"{p.name}: {p.masks} mask{'s' * (p.masks != 1)}" + (" (there already)" if p.seconds is None else f", {p.seconds:.1f} s")
+            f"{p.name}: {p.masks} mask{'s' * (p.masks != 1)}"
+            + (" (there already)" if p.seconds is None else f", {p.seconds:.1f} s")
             for p in done
         ]
         print_result(self, result, [*lines, f"overlays: {page} ({peak_memory_note()})"])
