@@ -87,3 +87,20 @@ def test_what_cannot_be_is_refused_in_one_sentence(data, sanerf, tmp_path):
     for mask in (data / "masks").iterdir():
         mask.unlink()
     assert_refused(sanerf(*bench, data), r"none of the 3 pictures .* has a mask of its name .*; expected 0.png there")
+    for picture in (data / "images").iterdir():
+        picture.unlink()
+    assert_refused(sanerf(*bench, data), "there are no pictures in .*images$")
+
+
+def test_a_folder_that_is_not_the_benchmarks_is_refused_before_the_segmenter_is_loaded(
+    data, sanerf, tmp_path, monkeypatch
+):
+    def load(*_: object) -> None:
+        raise AssertionError("the segmenter was loaded")
+
+    monkeypatch.setattr("sanerf.segmenter.load.load_segmenter", load)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("mine")
+    bench = ("bench", "segmenter", "--data", data)
+    assert_refused(sanerf(*bench, "--out", tmp_path / "mine"), "mine holds files that sanerf did not write")
+    assert "the segmenter was loaded" in sanerf(*bench, "--out", tmp_path / "new").err

@@ -118,7 +118,8 @@ def test_what_is_refused(photos, sanerf, tmp_path):
     assert_refused(sanerf("masks", photos, "--maps", photos, "--points", 3), "--points goes with --everything")
     assert_refused(sanerf("masks", photos, "--everything", "--out", out, "--objects", photos), "--objects goes with")
     for option, value, expected in (
-        ("--points", 0, "at least 1, not 0"),
+        ("--points", 0, "from 1 to 1024, not 0"),
+        ("--points", 100000, "from 1 to 1024, not 100000"),
         ("--layers", -1, "from 0 to 4, not -1"),
         ("--layers", 5, "from 0 to 4, not 5"),
         ("--iou", 2, "from 0 to 1, not 2"),

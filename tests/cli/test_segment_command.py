@@ -72,7 +72,9 @@ def test_prompts_that_cannot_be_used_are_refused_and_leave_the_run_as_it_was(seg
     refused(segmented.prompts, "abacus", "--segmenter", "abacus")
 
 
-def test_prompts_are_refused_before_the_field_and_its_kernels_are_loaded(stage, sanerf, tmp_path, monkeypatch):
+def test_prompts_and_segmenters_are_refused_before_the_field_and_its_kernels_are_loaded(
+    stage, sanerf, tmp_path, monkeypatch
+):
     def load(*_: object, **__: object) -> None:
         raise AssertionError("the run was loaded")
 
@@ -83,7 +85,10 @@ def test_prompts_are_refused_before_the_field_and_its_kernels_are_loaded(stage, 
     assert_refused(
         sanerf("segment", stage.run, "--prompts", unknown), r"unknown\.json: object 'ball': there is no view"
     )
-    assert "the run was loaded" in sanerf("segment", stage.run, "--prompts", stage.prompts).err
+    asked = ("segment", stage.run, "--prompts", stage.prompts)
+    assert_refused(sanerf(*asked, "--segmenter", "mimi"), "unknown segmenter 'mimi'")
+    assert_refused(sanerf(*asked, "--segmenter", "sam:none.pth"), "there is no file 'none.pth'")
+    assert "the run was loaded" in sanerf(*asked).err
 
 
 def test_where_masks_are_ready_names_are_enough(stage, sanerf, tmp_path):

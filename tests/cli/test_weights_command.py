@@ -63,6 +63,24 @@ def test_verify_names_all_bad_files_and_no_good_one(sanerf, known, tmp_path, mon
     assert "l.pth" not in ended.err.splitlines()[-1]
 
 
+def test_add_says_where_the_file_lies_wherever_one_stands(sanerf, known, monkeypatch):
+    monkeypatch.chdir(known.parent)
+    added = sanerf("weights", "add", "sam:vit_b", known.name, "--json")
+    assert json.loads(added.out) == {"name": "sam:vit_b", "file": str(known)}
+
+
+def test_an_interrupted_pull_promises_to_go_on_and_nothing_else_does(sanerf, known, monkeypatch):
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sanerf.segmenter.download.pull", interrupted)
+    monkeypatch.setattr("sanerf.segmenter.weights.remember", interrupted)
+    pulled = sanerf("weights", "pull", "sam:vit_b")
+    assert pulled.code == 1 and pulled.err.splitlines()[-1].endswith("goes on from what this one has done")
+    added = sanerf("weights", "add", "sam:vit_b", known)
+    assert added.code == 1 and added.err.splitlines()[-1].endswith("interrupted; nothing is half written")
+
+
 def test_refusals_are_sentences(sanerf, known, tmp_path):
     unreached = sanerf("weights", "pull", "sam:vit_b")
     assert unreached.code == 1 and unreached.out == "" and "Traceback" not in unreached.err

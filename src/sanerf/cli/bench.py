@@ -100,7 +100,8 @@ class Bench(CommonOptions):
     def _run_segmenter(self) -> None:
         from sanerf.data.masked_pictures import find_masked_pictures
         from sanerf.evaluation.segmenter_report import scores_lines
-        from sanerf.evaluation.segmenter_suite import REPORT, run_segmenter_suite
+        from sanerf.evaluation.segmenter_suite import REPORT, WRITER, run_segmenter_suite
+        from sanerf.files import check_folder
         from sanerf.segmenter.load import load_segmenter
 
         if self.data is None:
@@ -115,6 +116,8 @@ class Bench(CommonOptions):
             if count:
                 say(f"note: {self.data} has {count} {what}, which are left out")
         methods = self._methods()
+        if self.out is not None:
+            check_folder(self.out, WRITER)
         device = open_device(self)
         segmenter = load_segmenter(self.segmenter, device)
         with progress_bars() as progress:

@@ -110,16 +110,17 @@ class Masks(CommonOptions):
             "peak_memory_gb": peak_memory_gb(),
         }
         lines = [
-            f"{p.name}: {p.masks} masks" + (" (there already)" if p.seconds is None else f", {p.seconds:.1f} s")
+            f"{p.name}: {p.masks} mask{'s' * (p.masks != 1)}"
+            + (" (there already)" if p.seconds is None else f", {p.seconds:.1f} s")
             for p in done
         ]
         print_result(self, result, [*lines, f"overlays: {page} ({peak_memory_note()})"])
 
     def _check_numbers(self) -> None:
-        from sanerf.segmenter.everything_config import MOST_LAYERS
+        from sanerf.segmenter.everything_config import MOST_LAYERS, MOST_POINTS
 
-        if self.points is not None and self.points < 1:
-            raise UserError(f"--points should be at least 1, not {self.points}")
+        if self.points is not None and not 1 <= self.points <= MOST_POINTS:
+            raise UserError(f"--points should be from 1 to {MOST_POINTS}, not {self.points}")
         if self.layers is not None and not 0 <= self.layers <= MOST_LAYERS:
             raise UserError(f"--layers should be from 0 to {MOST_LAYERS}, not {self.layers}")
         for name in ("iou", "stability", "duplicates"):

@@ -38,11 +38,12 @@ class Segment(CommonOptions):
         from sanerf.run.folder import open_run
         from sanerf.run.relink import check_photographs
         from sanerf.run.segment_run import MASKS_PREFIX, segment_instantly, segment_run
+        from sanerf.segmenter.load import check_segmenter
 
         if self.refine < 0:
             raise UserError(f"--refine should be 0 or more, not {self.refine}")
         ready = self.segmenter.startswith(MASKS_PREFIX)
-        # All that is wrong with the prompts, before the field and its kernels are loaded.
+        # All that is wrong with prompts and options, before the field and its kernels are loaded.
         run = open_run(self.run_folder)
         prompts = read_prompts(self.prompts, names_only=ready)
         try:
@@ -50,6 +51,7 @@ class Segment(CommonOptions):
         except UserError as error:
             raise UserError(f"{self.prompts}: {error}") from error
         if not ready:
+            check_segmenter(self.segmenter)
             check_photographs(run)
         with progress_bars() as progress:
             opened = load_trained(run, self, with_objects=False)

@@ -24,6 +24,10 @@ class Weights(CommonOptions):
     file: Annotated[tyro.conf.Positional[Path | None], optional("FILE")] = None
     """for add: the file"""
 
+    @property
+    def goes_on(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self.action == "pull"
+
     def run(self) -> None:
         if self.weight is None and self.action in ("pull", "add"):
             wanted = "NAME FILE" if self.action == "add" else "NAME"
@@ -98,8 +102,7 @@ class Weights(CommonOptions):
             path = pull(weight, weights_folder(), on_progress=tell)
         else:
             assert self.file is not None
-            path = self.file
-            remember(weight, path, on_progress=tell)
+            path = remember(weight, self.file, on_progress=tell)
         lines = [f"{weight.name}: {path}", f"use it as --segmenter {weight.name}"]
         return {"name": weight.name, "file": str(path)}, lines
 

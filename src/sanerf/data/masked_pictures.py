@@ -44,6 +44,8 @@ def find_masked_pictures(folder: Path) -> MaskedPictures:
         if path.stem in by_stem:
             raise UserError(f"{images} has {by_stem[path.stem].name} and {path.name}, and one mask for both; keep one")
         by_stem[path.stem] = path
+    if not by_stem:
+        raise UserError(f"there are no pictures in {images}")
     of_stem: dict[str, dict[str, Path]] = {}
     for name, path in _mask_files(masks):
         of_stem.setdefault(path.stem, {})[name] = path
@@ -51,7 +53,7 @@ def find_masked_pictures(folder: Path) -> MaskedPictures:
     if not both:
         raise UserError(
             f"none of the {len(by_stem)} pictures in {images} has a mask of its name in {masks}; expected "
-            f"{next(iter(by_stem), 'STEM')}.png there, or in a folder an object"
+            f"{next(iter(by_stem))}.png there, or in a folder an object"
         )
     pictures = tuple(_checked(by_stem[stem], of_stem[stem]) for stem in both)
     lonely = sum(len(of_stem[stem]) for stem in of_stem if stem not in by_stem)

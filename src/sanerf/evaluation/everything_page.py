@@ -35,7 +35,8 @@ def write_page(out: Path, segmenter: Segmenter, config: EverythingConfig) -> Pat
         overlay = np.asarray(open_picture(files_of(out, stem)[2]).convert("RGB"))
         source = image_data_uri(overlay, quality=82, longest_side=_FIGURE_SIDE)
         as_here = asked.items() <= content["made_of"].items()
-        caption = f"{name}: {len(content['annotations'])} masks" + ("" if as_here else " (other settings)")
+        masks = len(content["annotations"])
+        caption = f"{name}: {masks} mask{'s' * (masks != 1)}" + ("" if as_here else " (other settings)")
         figures.append(Figure(source, caption, f"the masks of {name}, each in a colour of its own"))
     count = sum(len(content["annotations"]) for _, content in found)
     text = "Each mask has a colour; where several lie the smallest shows, and where there is none the photo is dim."

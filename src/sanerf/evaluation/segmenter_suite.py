@@ -19,6 +19,8 @@ from sanerf.progress import Progress
 from sanerf.segmenter.protocol import Segmenter
 
 REPORT, FIGURES, ANSWERS = "report.html", "bench.json", "answers.jsonl"
+WRITER = "bench"
+"""The name in the folder that it writes, by which a later call knows it."""
 
 
 def run_segmenter_suite(
@@ -38,7 +40,7 @@ def run_segmenter_suite(
     writes into it, and for pictures that cannot be read.
     """
     if out is not None:
-        open_own_folder(out, "bench")
+        open_own_folder(out, WRITER)
     with nullcontext() if out is None else file_lock(out / ".bench.lock", f"writing into {out}"):
         kept = KeptLines(None if out is None else out / ANSWERS)
         results = bench_segmenter(segmenter, pictures, device=device, kept=kept, progress=progress)

@@ -84,8 +84,11 @@ def read_tensors_alone(path: Path) -> dict[str, Tensor]:
             f"{path} cannot be read as tensors alone, and sanerf reads nothing else, since it could run code; is it "
             "whole, and the file that the authors give out?"
         ) from error
-    except (OSError, RuntimeError, ValueError, EOFError, KeyError) as error:
-        raise UserError(f"{path} is damaged or no checkpoint: {on_one_line(error)}") from error
+    except (OSError, RuntimeError) as error:
+        # Of torch's several sentences about a damaged archive the first says what is wrong.
+        raise UserError(f"{path} is damaged or no checkpoint: {on_one_line(error).partition('. ')[0]}") from error
+    except (ValueError, EOFError, LookupError) as error:
+        raise UserError(f"{path} is damaged or no checkpoint: it does not begin like what torch.save writes") from error
     for key in ("model", "state_dict"):
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             content = content[key]

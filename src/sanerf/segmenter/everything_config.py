@@ -8,6 +8,8 @@ from sanerf.segmenter.protocol import Segmenter
 
 MOST_LAYERS = 4
 """Of windows: the last has 256."""
+MOST_POINTS = 1024
+"""Along a side: a million clicks."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +42,11 @@ class EverythingConfig:
     """clicks that go to the decoder together, fewer where their masks would take more than 256 MiB"""
 
     def __post_init__(self) -> None:
-        if self.points < 1 or self.prompts_a_call < 1:
-            raise UserError(f"a grid of {self.points} points, {self.prompts_a_call} a call; expected 1 or more of each")
+        if not 1 <= self.points <= MOST_POINTS or self.prompts_a_call < 1:
+            raise UserError(
+                f"a grid of {self.points} points along a side, {self.prompts_a_call} a call; expected 1 to "
+                f"{MOST_POINTS}, and 1 or more"
+            )
         if not 0 <= self.layers <= MOST_LAYERS:
             raise UserError(f"{self.layers} layers of windows; expected 0 to {MOST_LAYERS}")
         shares = ("window_overlap", "window_margin", "predicted_iou", "stability", "duplicate_iou", "least_share")

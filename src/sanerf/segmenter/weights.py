@@ -136,13 +136,14 @@ def locate(weight: Weight) -> Path | None:
     return next((file for file in files if file.is_file()), pointed[0] if pointed else None)
 
 
-def remember(weight: Weight, file: Path, *, on_progress: Callable[[int, int], None] | None = None) -> None:
-    """Point a weight at a file of this machine. UserError where that is not the authors' file."""
+def remember(weight: Weight, file: Path, *, on_progress: Callable[[int, int], None] | None = None) -> Path:
+    """Point a weight at a file of this machine; its absolute path. UserError where that is not the authors' file."""
     file = file.expanduser().absolute()
     check(weight, file, on_progress=on_progress)
     path = _list_path()
     with file_lock(path.with_name(f".{path.name}.lock"), f"writing {path}; try again", patience=_PATIENCE):
         write_json(path, {"format": _FORMAT, "files": _pointed() | {weight.name: str(file)}})
+    return file
 
 
 def check(weight: Weight, file: Path, *, on_progress: Callable[[int, int], None] | None = None) -> None:
