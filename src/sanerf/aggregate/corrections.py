@@ -1,31 +1,89 @@
-"""Masks of a second click and any further one: the clicks, and beside them what the last answer shows in each view.
+"""The instant answer to several clicks: decoded, put to the vote, given back to the decoder, put to the vote again.
 
-Clicks alone are decoded as if nothing were known yet: each view's mask is chosen anew, and a view that sees none of the
-clicks inside the object has none. But an answer is there, fused from all views, and the new click says where it is
-wrong. So the decoder is asked to correct it: rendered in the view it is the mask prompt, as in the authors' training of
-SAM and its siblings with several clicks, where the mask before goes with the next click.
+Clicks alone are decoded in each view by itself, and a view that sees none of those inside the object has no mask. The
+field that comes of these masks knows better than most of them, but not what the clicks said: where it is wrong, it
+stays wrong. So every view is asked once more, with the clicks that are seen there and, as mask prompt, what the field
+renders; as SAM and its siblings are trained for several clicks, with the mask before beside the next click.
+
+A click outside of the object is mostly one at its edge, and what lies under such a pixel is the object as often as what
+is behind it: in other views it would fall on the object and spoil masks that were good. It speaks in other views only
+once the field has an opinion, and only where it lies deep in what the field shows in its own.
 """
 
+import math
+import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import torch
 from torch import Tensor
 
-from sanerf.aggregate.revise import LEAST_AREA, RenderedIdentities
-from sanerf.aggregate.view_masks import ViewMask, ViewMasks
-from sanerf.geometry.cameras import Camera
+from sanerf.aggregate.ray_bank import RayBank
+from sanerf.aggregate.revise import (
+    LEAST_AGREEMENT,
+    LEAST_AREA,
+    RenderedIdentities,
+    nearest_hypothesis,
+    render_identities,
+)
+from sanerf.aggregate.view_masks import ViewMask, ViewMasks, decode_view
+from sanerf.aggregate.vote import vote_twice
+from sanerf.fields.voted import VotedField
+from sanerf.geometry.cameras import Camera, project
 from sanerf.prompts.lift import LiftedPrompts, points_inside, visible_prompts
 from sanerf.render.images import Renderer
 from sanerf.segmenter.protocol import ImageFeatures, Segmenter, ViewPrompts
-from sanerf.segmenter.refine import decode_chosen
+from sanerf.segmenter.refine import chosen_mask
+from sanerf.segmenter.regions import edge_distance
 from sanerf.shapes import Bool, Float
 
-CLEARANCE = 0.02
-"""A point that is chosen inside the last answer lies farther than this share of the picture's diagonal from clicks
-outside of the object."""
+CLEARANCE = 0.01
+"""What is nearer to an edge, or to a click outside of the object, than this share of the picture's diagonal is not sure
+to be on the side that it seems to be on."""
 
 
-def decode_corrections(
+@dataclass(frozen=True)
+class CorrectedAnswer:
+    """A voted field, the masks of the ballot that made it, what it renders in the views, and seconds by stage."""
+
+    field: VotedField
+    masks: ViewMasks
+    rendered: dict[int, RenderedIdentities]
+    decode_seconds: float
+    vote_seconds: float
+
+
+def vote_and_correct(
+    segmenter: Segmenter,
+    features_of: Callable[[int], ImageFeatures],
+    *,
+    lifted: Sequence[LiftedPrompts],
+    cameras: dict[int, Camera],
+    renderer: Renderer,
+    rays: RayBank,
+) -> CorrectedAnswer:
+    """The answer to all clicks so far on the objects `lifted`, in the views of `cameras`, of which `rays` are."""
+    names, clock = [entry.name for entry in lifted], [time.monotonic()]
+    masks: ViewMasks = {}
+    for view, camera in cameras.items():
+        said = [said_in(entry, view, entry.labels == 1) for entry in lifted]
+        of_view = decode_view(segmenter, features_of(view), lifted=said, view=view, camera=camera, renderer=renderer)
+        if of_view:
+            masks[view] = of_view
+    clock.append(time.monotonic())
+    rendered = render_identities(vote_twice(rays, masks, names), rays)
+    clock.append(time.monotonic())
+    masks = correct_masks(segmenter, features_of, lifted=lifted, rendered=rendered, cameras=cameras, renderer=renderer)
+    clock.append(time.monotonic())
+    field = vote_twice(rays, masks, names)
+    rendered = render_identities(field, rays)
+    clock.append(time.monotonic())
+    first, voted, second, voted_again = (end - start for start, end in pairwise(clock))
+    return CorrectedAnswer(field, masks, rendered, first + second, voted + voted_again)
+
+
+def correct_masks(
     segmenter: Segmenter,
     features_of: Callable[[int], ImageFeatures],
     *,
@@ -34,31 +92,68 @@ def decode_corrections(
     cameras: dict[int, Camera],
     renderer: Renderer,
 ) -> ViewMasks:
-    """One mask of each object in every view of `cameras` that sees a click inside it or shows it in the last answer.
+    """A new mask of each object in every view of `cameras` that sees a click inside it or in which the field shows it;
+    none where decoder and field disagree.
 
-    `rendered` is that answer, whose identities are `lifted` in order, background first.
+    `rendered` is what the field renders of the objects `lifted`, in their order, background first. Of the decoder's
+    masks that nearest to the field's is taken, or, where the field shows nothing, that which agrees best with the
+    clicks.
     """
+    heard = [far_reaching(entry, index, rendered, cameras) for index, entry in enumerate(lifted, start=1)]
     out: ViewMasks = {}
     for view, camera in cameras.items():
-        asked = []
-        for index, entry in enumerate(lifted, start=1):
-            prompts = visible_prompts(entry, view, camera, renderer)
-            corrected = corrected_prompts(prompts, rendered[view].upsampled(index, camera))
-            if corrected is not None:
-                asked.append((entry.name, corrected))
-        if asked:
-            chosen = decode_chosen(segmenter, features_of(view), [prompts for _, prompts in asked])
-            out[view] = {
-                name: ViewMask(torch.sigmoid(mask.mask_logits).cpu(), mask.predicted_iou)
-                for (name, _), mask in zip(asked, chosen, strict=True)
-            }
+        asked: list[tuple[str, Bool[Tensor, "h w"], ViewPrompts]] = []
+        for index, (entry, far) in enumerate(zip(lifted, heard, strict=True), start=1):
+            probability = rendered[view].upsampled(index, camera)
+            seen = visible_prompts(said_in(entry, view, far), view, camera, renderer)
+            prompts = corrected_prompts(seen, probability)
+            if prompts is not None:
+                asked.append((entry.name, probability > 0.5, prompts))
+        answers = segmenter.decode(features_of(view), [prompts for _, _, prompts in asked]) if asked else []
+        for (name, shown, prompts), answer in zip(asked, answers, strict=True):
+            if prompts.mask_logits is None:
+                chosen = chosen_mask(answer, prompts)
+                logits, predicted_iou, agreement = chosen.mask_logits.cpu(), chosen.predicted_iou, 1.0
+            else:
+                logits, predicted_iou, agreement = nearest_hypothesis(answer, shown)
+            if agreement >= LEAST_AGREEMENT:
+                out.setdefault(view, {})[name] = ViewMask(torch.sigmoid(logits), predicted_iou)
     return out
 
 
-def corrected_prompts(prompts: ViewPrompts, probability: Float[Tensor, "h w"]) -> ViewPrompts | None:
-    """The clicks seen in a view with the last answer there as mask prompt; None where neither shows the object.
+def said_in(lifted: LiftedPrompts, view: int, far: Bool[Tensor, "points"]) -> LiftedPrompts:
+    """What of an object's prompts is said in a view: its own points, those given in space, and those of other views
+    that are `far`-reaching."""
+    if not lifted.views:
+        return lifted
+    said = far | torch.tensor([own in (view, -1) for own in lifted.views])
+    views = tuple(own for own, kept in zip(lifted.views, said.tolist(), strict=True) if kept)
+    return replace(lifted, p_world=lifted.p_world[said], labels=lifted.labels[said], views=views)
 
-    Where no click inside the object is seen, the point deepest inside the answer stands for one.
+
+def far_reaching(
+    lifted: LiftedPrompts, index: int, rendered: dict[int, RenderedIdentities], cameras: dict[int, Camera]
+) -> Bool[Tensor, "points"]:
+    """Which points speak in other views, too: all that are inside the object, and of those outside the ones that are
+    farther than `CLEARANCE` from the edge of what the field shows, identity `index`, in the view they were clicked in.
+    """
+    far = lifted.labels == 1
+    for point, view in enumerate(lifted.views):
+        if not far[point] and view in cameras:
+            xy, _ = project(cameras[view], lifted.p_world[point : point + 1])
+            column, row = xy[0].long().tolist()
+            shown = rendered[view].upsampled(index, cameras[view]) > 0.5
+            around = shown if bool(shown[row, column]) else ~shown
+            depth = edge_distance(around.numpy())[row, column]
+            far[point] = float(depth) > CLEARANCE * math.hypot(*shown.shape)
+    return far
+
+
+def corrected_prompts(prompts: ViewPrompts, probability: Float[Tensor, "h w"]) -> ViewPrompts | None:
+    """The prompts seen in a view with the field's own mask as mask prompt, unless the user gave one; None where neither
+    shows the object.
+
+    Where nothing of the prompts is inside the object, the point deepest inside the field's mask stands for it.
     """
     inside = bool((prompts.labels == 1).any()) or prompts.box is not None or prompts.mask_logits is not None
     shown = probability > 0.5

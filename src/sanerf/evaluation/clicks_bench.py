@@ -14,11 +14,12 @@ import torch
 
 import sanerf.aggregate
 import sanerf.fields.voted
+from sanerf.aggregate.corrections import CorrectedAnswer
+from sanerf.aggregate.revise import render_identities
 from sanerf.errors import UserError
 from sanerf.evaluation import clicking, clicks_scene, clicks_users
 from sanerf.evaluation.aggregator_cases import Case, job_key
 from sanerf.evaluation.clicks_scene import (
-    Answer,
     ClickScene,
     answer_clicks,
     first_click,
@@ -130,7 +131,7 @@ def play(scene: ClickScene, name: str, clicker: str, seed: int) -> GameResult:
         clicked.append(click)
         before, lifted = lifted, with_click(scene, lifted, click)
         if answer is None or lifted is not before:
-            answer = answer_clicks(scene, lifted, None if answer is None else answer.rendered)
+            answer = answer_clicks(scene, lifted)
             counts = score(answer.rendered, truth)
             decode_seconds += answer.decode_seconds
             vote_seconds += answer.vote_seconds
@@ -157,12 +158,17 @@ def play(scene: ClickScene, name: str, clicker: str, seed: int) -> GameResult:
     )
 
 
-def _held_out(scene: ClickScene, name: str, answer: Answer) -> dict[str, float]:
-    pooled = sum(score(answer.held_out(), scene.truth(name, list(scene.held_out.lattices))).values(), MaskCounts())
+def _held_out(scene: ClickScene, name: str, answer: CorrectedAnswer) -> dict[str, float]:
+    pooled = sum(
+        score(
+            render_identities(answer.field, scene.held_out), scene.truth(name, list(scene.held_out.lattices))
+        ).values(),
+        MaskCounts(),
+    )
     return {"iou": pooled.iou, "boundary_iou": pooled.boundary_iou}
 
 
-def _worst(scene: ClickScene, counts: dict[int, MaskCounts], answer: Answer) -> WorstView:
+def _worst(scene: ClickScene, counts: dict[int, MaskCounts], answer: CorrectedAnswer) -> WorstView:
     view = min(counts, key=lambda view: counts[view].iou)
     mask: Bool[torch.Tensor, "h w"] = answer.rendered[view].upsampled(1, scene.cameras[view]) > 0.5
     return WorstView(view, counts[view].iou, to_coco(mask.numpy()))

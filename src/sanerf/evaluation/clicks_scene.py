@@ -5,19 +5,16 @@ alone. It is scored where it is rendered anyway, on the lattices of the rays tha
 same pixels, so that a lattice costs precision and no bias.
 """
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
-from sanerf.aggregate.corrections import decode_corrections
+from sanerf.aggregate.corrections import CorrectedAnswer, vote_and_correct
 from sanerf.aggregate.ray_bank import RayBank, build_ray_bank
-from sanerf.aggregate.revise import RenderedIdentities, render_identities
+from sanerf.aggregate.revise import RenderedIdentities
 from sanerf.aggregate.sample_cache import SampleCache
-from sanerf.aggregate.view_masks import ViewMasks, decode_views
-from sanerf.aggregate.vote import vote_twice
 from sanerf.data.images import load_mask
 from sanerf.evaluation.aggregator_cases import Case
 from sanerf.evaluation.clicking import Click, deepest
@@ -57,18 +54,6 @@ class ClickScene:
             view: resized_mask(load_mask(path), cameras[view].height, cameras[view].width)
             for view, path in paths.items()
         }
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What came of some clicks: the masks that voted, what their vote renders in the views that take part and in those
-    held out, and the seconds of decoding, and of voting and rendering the former."""
-
-    masks: ViewMasks
-    rendered: dict[int, RenderedIdentities]
-    held_out: Callable[[], dict[int, RenderedIdentities]]
-    decode_seconds: float
-    vote_seconds: float
 
 
 def open_click_scene(case: Case, segmenter: Segmenter, every: int, folder: Path, progress: Progress) -> ClickScene:
@@ -138,35 +123,23 @@ def with_click(scene: ClickScene, lifted: LiftedPrompts, click: ViewClick) -> Li
     if not bool(on_solid(scene.case.renderer, camera, xy)[0]):
         return lifted
     points = torch.cat([lifted.p_world, lift_pixels(scene.case.renderer, camera, xy, stem)])
-    return replace(lifted, p_world=points, labels=torch.cat([lifted.labels, torch.tensor([click.label])]))
+    return replace(
+        lifted,
+        p_world=points,
+        labels=torch.cat([lifted.labels, torch.tensor([click.label])]),
+        views=(*lifted.views, click.view),
+    )
 
 
-def answer_clicks(scene: ClickScene, lifted: LiftedPrompts, before: dict[int, RenderedIdentities] | None) -> Answer:
-    """The instant answer to an object's clicks, which correct what was rendered of the answer before them, if any."""
-    start, renderer, names = time.monotonic(), scene.case.renderer, [lifted.name]
-    if before is None:
-        masks = decode_views(
-            scene.segmenter, scene.features_of, lifted=[lifted], cameras=scene.cameras, renderer=renderer
-        )
-    else:
-        masks = decode_corrections(
-            scene.segmenter,
-            scene.features_of,
-            lifted=[lifted],
-            rendered=before,
-            cameras=scene.cameras,
-            renderer=renderer,
-        )
-    decoded = time.monotonic()
-    field = vote_twice(scene.rays, masks, names)
-    rendered = render_identities(field, scene.rays)
-    ended = time.monotonic()
-    return Answer(
-        masks,
-        rendered,
-        lambda: render_identities(field, scene.held_out),
-        decoded - start,
-        ended - decoded,
+def answer_clicks(scene: ClickScene, lifted: LiftedPrompts) -> CorrectedAnswer:
+    """The instant answer to an object's clicks."""
+    return vote_and_correct(
+        scene.segmenter,
+        scene.features_of,
+        lifted=[lifted],
+        cameras=scene.cameras,
+        renderer=scene.case.renderer,
+        rays=scene.rays,
     )
 
 

@@ -42,7 +42,8 @@ class LiftedPrompts:
     """One object's prompts in the world.
 
     `boxes` are (x0, y0, x1, y1) in pixels of the view they were drawn in, `masks` are logits of that view's pixels;
-    both by view, at the run's resolution.
+    both by view, at the run's resolution. `views` are those that the points were clicked in, -1 for one that was given
+    in space; empty where nobody needs to know.
     """
 
     name: str
@@ -50,6 +51,7 @@ class LiftedPrompts:
     labels: Int64[Tensor, "points"]
     boxes: dict[int, Float[Tensor, "4"]]
     masks: dict[int, Float[Tensor, "h w"]] = field(default_factory=dict)
+    views: tuple[int, ...] = ()
 
 
 def sparse_depth(
