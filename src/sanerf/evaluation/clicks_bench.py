@@ -14,6 +14,7 @@ import torch
 
 import sanerf.aggregate
 import sanerf.fields.voted
+import sanerf.prompts
 from sanerf.aggregate.corrections import CorrectedAnswer
 from sanerf.aggregate.revise import render_identities
 from sanerf.errors import UserError
