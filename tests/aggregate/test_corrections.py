@@ -113,6 +113,7 @@ def corrected(probability: dict[int, torch.Tensor]):
         segmenter,
         lambda view: ImageFeatures({}, SIZE, SIZE),
         lifted=[LiftedPrompts("wall", point, torch.tensor([1]), {}, views=(2,))],
+        heard=[torch.tensor([True])],
         rendered={view: rendered(values) for view, values in probability.items()},
         cameras=CAMERAS,
         renderer=stage_renderer(),

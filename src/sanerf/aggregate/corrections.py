@@ -6,15 +6,15 @@ stays wrong. So every view is asked once more, with the clicks that are seen the
 renders; as SAM and its siblings are trained for several clicks, with the mask before beside the next click.
 
 A click outside of the object is mostly one at its edge, and what lies under such a pixel is the object as often as what
-is behind it: in other views it would fall on the object and spoil masks that were good. It speaks in other views only
-once the field has an opinion, and only where it lies deep in what the field shows in its own.
+is behind it: in other views it would fall on the object and spoil masks that were good. So the views are first decoded
+without those of other views; these are heard, and the views decoded anew, only where they lie deep in what the field
+then shows in the view they were clicked in.
 """
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -64,23 +64,43 @@ def vote_and_correct(
     rays: RayBank,
 ) -> CorrectedAnswer:
     """The answer to all clicks so far on the objects `lifted`, in the views of `cameras`, of which `rays` are."""
-    names, clock = [entry.name for entry in lifted], [time.monotonic()]
-    masks: ViewMasks = {}
-    for view, camera in cameras.items():
-        said = [said_in(entry, view, entry.labels == 1) for entry in lifted]
-        of_view = decode_view(segmenter, features_of(view), lifted=said, view=view, camera=camera, renderer=renderer)
-        if of_view:
-            masks[view] = of_view
-    clock.append(time.monotonic())
-    rendered = render_identities(vote_twice(rays, masks, names), rays)
-    clock.append(time.monotonic())
-    masks = correct_masks(segmenter, features_of, lifted=lifted, rendered=rendered, cameras=cameras, renderer=renderer)
-    clock.append(time.monotonic())
-    field = vote_twice(rays, masks, names)
-    rendered = render_identities(field, rays)
-    clock.append(time.monotonic())
-    first, voted, second, voted_again = (end - start for start, end in pairwise(clock))
-    return CorrectedAnswer(field, masks, rendered, first + second, voted + voted_again)
+    names = [entry.name for entry in lifted]
+    seconds = {"decode": 0.0, "vote": 0.0}
+
+    def timed(stage: str, start: float) -> None:
+        seconds[stage] += time.monotonic() - start
+
+    def decoded(heard: Sequence[Bool[Tensor, "points"]], views: Iterable[int]) -> ViewMasks:
+        start, out = time.monotonic(), {}
+        for view in views:
+            said = [said_in(entry, view, far) for entry, far in zip(lifted, heard, strict=True)]
+            out[view] = decode_view(
+                segmenter, features_of(view), lifted=said, view=view, camera=cameras[view], renderer=renderer
+            )
+        timed("decode", start)
+        return {view: of_view for view, of_view in out.items() if of_view}
+
+    def voted(masks: ViewMasks) -> tuple[VotedField, dict[int, RenderedIdentities]]:
+        start = time.monotonic()
+        field = vote_twice(rays, masks, names)
+        out = field, render_identities(field, rays)
+        timed("vote", start)
+        return out
+
+    inside = [entry.labels == 1 for entry in lifted]
+    masks = decoded(inside, cameras)
+    _, rendered = voted(masks)
+    heard = [far_reaching(entry, index, rendered, cameras) for index, entry in enumerate(lifted, start=1)]
+    if any(bool((far & ~own).any()) for far, own in zip(heard, inside, strict=True)):
+        masks = decoded(heard, cameras)
+        _, rendered = voted(masks)
+    start = time.monotonic()
+    masks = correct_masks(
+        segmenter, features_of, lifted=lifted, heard=heard, rendered=rendered, cameras=cameras, renderer=renderer
+    )
+    timed("decode", start)
+    field, rendered = voted(masks)
+    return CorrectedAnswer(field, masks, rendered, seconds["decode"], seconds["vote"])
 
 
 def correct_masks(
@@ -88,6 +108,7 @@ def correct_masks(
     features_of: Callable[[int], ImageFeatures],
     *,
     lifted: Sequence[LiftedPrompts],
+    heard: Sequence[Bool[Tensor, "points"]],
     rendered: dict[int, RenderedIdentities],
     cameras: dict[int, Camera],
     renderer: Renderer,
@@ -95,11 +116,11 @@ def correct_masks(
     """A new mask of each object in every view of `cameras` that sees a click inside it or in which the field shows it;
     none where decoder and field disagree.
 
-    `rendered` is what the field renders of the objects `lifted`, in their order, background first. Of the decoder's
+    `rendered` is what the field renders of the objects `lifted`, in their order, background first; `heard` has which of
+    each one's points speak beyond their own view (`far_reaching`). Of the decoder's
     masks that nearest to the field's is taken, or, where the field shows nothing, that which agrees best with the
     clicks.
     """
-    heard = [far_reaching(entry, index, rendered, cameras) for index, entry in enumerate(lifted, start=1)]
     out: ViewMasks = {}
     for view, camera in cameras.items():
         asked: list[tuple[str, Bool[Tensor, "h w"], ViewPrompts]] = []
