@@ -1,4 +1,4 @@
-"""`sanerf bench segmenter --data DIR` and `sanerf bench aggregator RUN... --out DIR`."""
+"""`sanerf bench segmenter --data DIR`, `bench aggregator RUN... --out DIR` and `bench clicks RUN... --out DIR`."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,45 +10,53 @@ from sanerf.cli.console import CommonOptions, open_device, optional, peak_memory
 from sanerf.errors import UserError
 
 if TYPE_CHECKING:
+    from sanerf.evaluation.aggregator_cases import Case
     from sanerf.evaluation.box_baselines import BoxMethod
 
-SUITES = ("segmenter", "aggregator")
+SUITES = ("segmenter", "aggregator", "clicks")
 BASELINES = ("grabcut", "u2net")
 
 
 @dataclass(frozen=True)
 class Bench(CommonOptions):
-    """Score a 2D segmenter on pictures with true masks, or the mask aggregator, part by part, on trained runs."""
+    """Score a 2D segmenter on pictures with true masks, or, on trained runs, the mask aggregator, part by part, or what
+    clicks bring in 3D."""
 
     suite: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="SUITE")] = field(kw_only=True)
-    """what to measure: segmenter (simulated clicks and boxes, the standard protocol) or aggregator (exact masks, or the
-    same spoilt by noise, lifted from training views and scored in held-out ones)"""
+    """what to measure: segmenter (simulated clicks and boxes, the standard protocol), aggregator (exact masks, or the
+    same spoilt by noise, lifted from training views and scored in held-out ones) or clicks (simulated users click in
+    training views until the masks in all of them are good)"""
     runs: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="RUN")] = field(
         default=(), kw_only=True
     )
-    """trained run folders, for aggregator; they are not written to"""
+    """trained run folders, for aggregator and clicks; they are not written to"""
     data: Annotated[Path | None, optional("DIR")] = None
     """for segmenter: folder with images/ and masks/: masks/STEM.png, or masks/OBJECT/STEM.png"""
     segmenter: str = "mini"
-    """mini; sam:PATH, sam-hq:PATH or sam2:PATH, with a checkpoint file, a folder, a hub name or a name of `sanerf
-    weights`"""
+    """for segmenter and clicks: mini; sam:PATH, sam-hq:PATH or sam2:PATH, with a checkpoint file, a folder, a hub name
+    or a name of `sanerf weights`"""
     baselines: Annotated[str, tyro.conf.arg(metavar="grabcut,u2net", help_behavior_hint="(optional)")] = ""
     """methods to score beside it, from the tight box"""
     u2net: Annotated[Path | None, optional("FILE.onnx")] = None
     """the weights of U²-Net, for --baselines u2net"""
     out: Annotated[Path | None, optional("DIR")] = None
     """where to write report.html, the figures and what is needed to go on after an interruption; by default segmenter
-    writes nothing, aggregator needs it"""
+    writes nothing, the others need it"""
     masks: Annotated[Path | None, optional("DIR")] = None
-    """for aggregator: folder of exact masks, DIR/NAME/STEM.png; by default masks/ in the run's scene"""
+    """for aggregator and clicks: folder of exact masks, DIR/NAME/STEM.png; by default masks/ in the run's scene"""
     objects: Annotated[str, tyro.conf.arg(metavar="NAME,NAME", help_behavior_hint="(optional)")] = ""
-    """for aggregator: the objects to lift together; by default all that have masks"""
+    """for aggregator: the objects to lift together; for clicks: those to click, each alone; by default all that have
+    masks"""
     arms: Annotated[str, tyro.conf.arg(metavar="NAME,NAME")] = "usual"
     """for aggregator: the settings to compare (docs/bench.md lists them), all of them, or usual"""
     seeds: Annotated[str, tyro.conf.arg(metavar="N,N")] = "0,1,2"
-    """for aggregator: seeds of the noise and of the aggregator"""
+    """for aggregator: seeds of the noise and of the aggregator; for clicks: of the random clicker"""
     noise: Literal["none", "noisy", "both"] = "both"
     """for aggregator: lift exact masks, noisy ones, or both"""
+    clickers: Annotated[str, tyro.conf.arg(metavar="NAME,NAME")] = "robot,suggested,random"
+    """for clicks: the simulated users (docs/bench.md)"""
+    every: int = 1
+    """for clicks: every so many training views take part, from the first"""
     engine: Literal["local"] = "local"
     """where it runs, for scripts that say so; there is local alone so far"""
 
@@ -62,31 +70,61 @@ class Bench(CommonOptions):
             raise UserError(f"there is no suite {self.suite!r} to bench; there is {', '.join(SUITES)}")
         if self.suite == "aggregator":
             self._run_aggregator()
+        elif self.suite == "clicks":
+            self._run_clicks()
         else:
             self._run_segmenter()
 
     def _run_aggregator(self) -> None:
-        from sanerf.cli.opened import open_trained
         from sanerf.evaluation.aggregator_arms import ARMS, USUAL, chosen_arms
-        from sanerf.evaluation.aggregator_cases import Case, Noise, find_truth
+        from sanerf.evaluation.aggregator_cases import Noise
         from sanerf.evaluation.aggregator_suite import REPORT, run_aggregator_suite
 
-        if self.out is None or not self.runs:
-            raise UserError("bench aggregator needs trained runs and --out: sanerf bench aggregator RUN --out DIR")
+        out = self._out_of_runs()
         asked = {"usual": list(USUAL), "all": list(ARMS)}.get(self.arms) or _listed(self.arms)
         noises: list[Noise] = ["none", "noisy"] if self.noise == "both" else [self.noise]
         arms, seeds = chosen_arms(asked), self._seeds()
         with progress_bars() as progress:
-            cases = []
-            for path in dict.fromkeys(self.runs):
-                opened = open_trained(path, self, photographs=False)
-                truth = find_truth(opened.run, self.masks, _listed(self.objects))
-                cases.append(Case(str(path), opened.run, opened.renderer, truth))
             figures, lines = run_aggregator_suite(
-                cases, arms=arms, noises=noises, seeds=seeds, out=self.out, progress=progress
+                self._cases(photographs=False), arms=arms, noises=noises, seeds=seeds, out=out, progress=progress
             )
-        say(f"report: {self.out / REPORT}")
+        say(f"report: {out / REPORT}")
         print_result(self, {**figures, "peak_memory_gb": peak_memory_gb()}, lines)
+
+    def _run_clicks(self) -> None:
+        from sanerf.evaluation.clicks_suite import REPORT, run_clicks_suite
+        from sanerf.evaluation.clicks_users import chosen_clickers
+        from sanerf.segmenter.load import load_segmenter
+
+        out = self._out_of_runs()
+        if self.every < 1:
+            raise UserError(f"--every should be at least 1, not {self.every}")
+        clickers, seeds = chosen_clickers(_listed(self.clickers)), self._seeds()
+        cases = self._cases(photographs=True)
+        segmenter = load_segmenter(self.segmenter, open_device(self))
+        with progress_bars() as progress:
+            figures, lines = run_clicks_suite(
+                cases, segmenter, clickers=clickers, seeds=seeds, every=self.every, out=out, progress=progress
+            )
+        say(f"report: {out / REPORT}")
+        print_result(self, {**figures, "peak_memory_gb": peak_memory_gb()}, lines)
+
+    def _out_of_runs(self) -> Path:
+        """`--out`, which the suites of runs need."""
+        if self.out is None or not self.runs:
+            raise UserError(f"bench {self.suite} needs trained runs and --out: sanerf bench {self.suite} RUN --out DIR")
+        return self.out
+
+    def _cases(self, *, photographs: bool) -> "list[Case]":
+        from sanerf.cli.opened import open_trained
+        from sanerf.evaluation.aggregator_cases import Case, find_truth
+
+        cases = []
+        for path in dict.fromkeys(self.runs):
+            opened = open_trained(path, self, photographs=photographs)
+            truth = find_truth(opened.run, self.masks, _listed(self.objects))
+            cases.append(Case(str(path), opened.run, opened.renderer, truth))
+        return cases
 
     def _seeds(self) -> list[int]:
         listed = _listed(self.seeds)

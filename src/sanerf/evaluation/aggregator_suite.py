@@ -10,6 +10,7 @@ from sanerf.evaluation.aggregator_cases import Case, Noise
 from sanerf.evaluation.aggregator_report import write_aggregator_report
 from sanerf.evaluation.aggregator_tables import cells, comma_separated, figures_to_json, header, latex, markdown, rows
 from sanerf.evaluation.kept_lines import KeptLines
+from sanerf.evaluation.written_tables import aligned_lines
 from sanerf.files import open_own_folder, write_text
 from sanerf.locks import file_lock
 from sanerf.progress import Progress
@@ -46,10 +47,4 @@ def run_aggregator_suite(
             f"{devices}"
         )
         write_aggregator_report(out / REPORT, lines, results=results, cases=cases, footer=footer)
-    return {"runs": figures_to_json(results), "jobs": len(results)}, _table_lines([header(lines), *map(cells, lines)])
-
-
-def _table_lines(shown: Sequence[tuple[str, ...]]) -> list[str]:
-    """A table for a terminal, its columns aligned."""
-    widths = [max(len(row[i]) for row in shown) for i in range(len(shown[0]))]
-    return ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in shown]
+    return {"runs": figures_to_json(results), "jobs": len(results)}, aligned_lines([header(lines), *map(cells, lines)])

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sanerf.evaluation.aggregator_bench import JobResult
+from sanerf.evaluation.written_tables import latex_table, markdown_table
 
 MEASURES = {"iou": "mean IoU", "boundary_iou": "Boundary IoU", "acc": "Acc", "seconds": "seconds"}
 GIVEN = {"given": "masks given, all", "given_own": "masks given, of the object itself"}
@@ -73,10 +74,10 @@ def _row(results: Sequence[JobResult], noise: str, measure: str, arm: str, *, of
     return Row(NOISES[noise], MEASURES[measure], arm, figures)
 
 
-def cell(value: Figure, measure: str, plus_minus: str = "±") -> str:
+def cell(value: Figure, measure: str) -> str:
     """A figure, ready to read; scores with four decimals."""
     decimals = 1 if measure == MEASURES["seconds"] else 4
-    spread = "" if math.isnan(value.spread) else f" {plus_minus} {value.spread:.{decimals}f}"
+    spread = "" if math.isnan(value.spread) else f" ± {value.spread:.{decimals}f}"
     return f"{value.mean:.{decimals}f}{spread}"
 
 
@@ -84,16 +85,14 @@ def header(lines: Sequence[Row]) -> tuple[str, ...]:
     return ("masks", "measure", "arm", *(lines[0].figures if lines else ()))
 
 
-def cells(line: Row, plus_minus: str = "±") -> tuple[str, ...]:
+def cells(line: Row) -> tuple[str, ...]:
     """A line in words, in the order of `header`."""
-    shown = (cell(value, line.measure, plus_minus) for value in line.figures.values())
+    shown = (cell(value, line.measure) for value in line.figures.values())
     return (line.noise, line.measure, line.arm, *shown)
 
 
 def markdown(lines: Sequence[Row]) -> str:
-    head = header(lines)
-    ruled = [head, ("---",) * len(head), *(cells(line) for line in lines)]
-    return "".join("| " + " | ".join(text.replace("|", "\\|") for text in row) + " |\n" for row in ruled)
+    return markdown_table([header(lines), *map(cells, lines)])
 
 
 def comma_separated(lines: Sequence[Row]) -> str:
@@ -110,21 +109,7 @@ def comma_separated(lines: Sequence[Row]) -> str:
 
 def latex(lines: Sequence[Row]) -> str:
     """A tabular that needs no package."""
-    head = header(lines)
-    columns = "lll" + "r" * (len(head) - 3)
-    text = [rf"\begin{{tabular}}{{{columns}}}", r"\hline", " & ".join(map(_escaped, head)) + r" \\", r"\hline"]
-    for before, line in zip([None, *lines], lines, strict=False):
-        if before is not None and (before.noise, before.measure) != (line.noise, line.measure):
-            text.append(r"\hline")
-        shown = [_escaped(word) for word in cells(line)[:3]] + list(cells(line, r"$\pm$")[3:])
-        text.append(" & ".join(shown) + r" \\")
-    return "\n".join([*text, r"\hline", r"\end{tabular}"]) + "\n"
-
-
-def _escaped(text: str) -> str:
-    marks = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-    marks |= {mark: "\\" + mark for mark in "&%$#_{}"}
-    return "".join(marks.get(character, character) for character in text)
+    return latex_table([header(lines), *map(cells, lines)], words=3, parts=2)
 
 
 def figures_to_json(results: Sequence[JobResult]) -> dict[str, Any]:

@@ -42,7 +42,8 @@ class LiftedPrompts:
     """One object's prompts in the world.
 
     `boxes` are (x0, y0, x1, y1) in pixels of the view they were drawn in, `masks` are logits of that view's pixels;
-    both by view, at the run's resolution.
+    both by view, at the run's resolution. `views` are those that the points were clicked in, -1 for one that was given
+    in space; empty where nobody needs to know.
     """
 
     name: str
@@ -50,6 +51,7 @@ class LiftedPrompts:
     labels: Int64[Tensor, "points"]
     boxes: dict[int, Float[Tensor, "4"]]
     masks: dict[int, Float[Tensor, "h w"]] = field(default_factory=dict)
+    views: tuple[int, ...] = ()
 
 
 def sparse_depth(
@@ -99,7 +101,7 @@ def _lift_points(prompts: ObjectPrompts, scene: Scene, cameras: Sequence[Camera]
     for index in sorted({scene.view_index(p.view) for p in prompts.points_2d}):
         clicks = [p for p in prompts.points_2d if scene.view_index(p.view) == index]
         xy = to_run_pixels(scene, cameras, index, torch.tensor([p.xy for p in clicks], dtype=torch.float32))
-        points.append(_lift(renderer, cameras[index], xy, clicks[0].view))
+        points.append(lift_pixels(renderer, cameras[index], xy, clicks[0].view))
         labels += [p.label for p in clicks]
     for scribble in prompts.scribbles:
         index = scene.view_index(scribble.view)
@@ -187,7 +189,10 @@ def to_run_pixels(
     return xy * torch.tensor([of_run.width / of_file.width, of_run.height / of_file.height])
 
 
-def _lift(renderer: Renderer, camera: Camera, xy: Float[Tensor, "points 2"], view: str) -> Float[Tensor, "points 3"]:
+def lift_pixels(
+    renderer: Renderer, camera: Camera, xy: Float[Tensor, "points 2"], view: str
+) -> Float[Tensor, "points 3"]:
+    """The surface points under pixels `xy` of the run's camera. UserError as of `lift_points`."""
     depth_z, accumulation = sparse_depth(renderer, camera, xy)
     return lift_points(xy, depth_z, camera, accumulation=accumulation, view=view)
 
@@ -198,17 +203,22 @@ def _lift_solid(
     """The surface points under those of our own pixels that lie on something."""
     xy = xy[inside_image(camera, xy)]
     xy = xy[on_solid(renderer, camera, xy)]
-    return _lift(renderer, camera, xy, view) if len(xy) else torch.zeros(0, 3)
+    return lift_pixels(renderer, camera, xy, view) if len(xy) else torch.zeros(0, 3)
 
 
 def view_prompts(lifted: LiftedPrompts, view: int, camera: Camera, renderer: Renderer) -> ViewPrompts | None:
     """What of an object's prompts can be seen in a view; None where no point inside the object can."""
+    seen = visible_prompts(lifted, view, camera, renderer)
+    inside = seen.box is not None or seen.mask_logits is not None or bool((seen.labels == 1).any())
+    return seen if inside else None
+
+
+def visible_prompts(lifted: LiftedPrompts, view: int, camera: Camera, renderer: Renderer) -> ViewPrompts:
+    """The same, be it clicks outside of the object alone or nothing at all."""
     xy, _ = project(camera, lifted.p_world)
     depth_z, _ = sparse_depth(renderer, camera, xy)
     seen = project_prompts(camera, lifted.p_world, depth_z, OCCLUSION_TOLERANCE)
     box, mask = lifted.boxes.get(view), lifted.masks.get(view)
-    if box is None and mask is None and not bool((seen.visible & (lifted.labels == 1)).any()):
-        return None
     return ViewPrompts(seen.xy[seen.visible], lifted.labels[seen.visible], box, mask)
 
 

@@ -236,7 +236,7 @@ def sample_cache(path: Path, field: Field) -> SampleCache | None:
     return None
 
 
-def _sparse(run: Run, renderer: Renderer) -> Renderer:
+def training_renderer(run: Run, renderer: Renderer) -> Renderer:
     """A renderer that samples as densely as training does: a bank twice as dense costs twice the time, and exact masks
     taught the object field as much without (0.965 mean IoU on the bundled scene)."""
     sampling = run.config.sampling
@@ -260,7 +260,7 @@ def lay_rays(
     run = lifting.run
     bank = build_ray_bank(
         training_cameras(run),
-        _sparse(run, lifting.renderer),
+        training_renderer(run, lifting.renderer),
         total_rays=total_rays,
         weight_threshold=run.config.aggregate.weight_threshold,
         generator=generator,
@@ -276,7 +276,7 @@ def aggregate_masks(
 ) -> tuple[ObjectField, ViewMasks]:
     """The object field of some masks, revised by the decoder if there is one, and the masks it was fitted to last."""
     run, renderer, names, stages = lifting.run, lifting.renderer, lifting.names, lifting.stages
-    config, cameras, sparse = run.config.aggregate, training_cameras(run), _sparse(run, renderer)
+    config, cameras, sparse = run.config.aggregate, training_cameras(run), training_renderer(run, renderer)
     field = ObjectField(run.config.object, 1 + len(names), renderer.kernels, generator).to(renderer.density_grid.device)
 
     def fit(masked: RayBank, of_views: ViewMasks, revision: int) -> None:

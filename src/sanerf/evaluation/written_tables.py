@@ -1,0 +1,36 @@
+"""Tables of words as Markdown, as LaTeX, and aligned for a terminal; the first row is the header."""
+
+from collections.abc import Sequence
+
+Cells = tuple[str, ...]
+
+
+def markdown_table(rows: Sequence[Cells]) -> str:
+    """The table as Markdown."""
+    ruled = [rows[0], ("---",) * len(rows[0]), *rows[1:]]
+    return "".join("| " + " | ".join(text.replace("|", "\\|") for text in row) + " |\n" for row in ruled)
+
+
+def latex_table(rows: Sequence[Cells], *, words: int, parts: int) -> str:
+    """A tabular that needs no package. The first `words` columns are words, in the others a ± becomes a symbol; where
+    one of the first `parts` cells changes there is a rule."""
+    columns = "l" * words + "r" * (len(rows[0]) - words)
+    text = [rf"\begin{{tabular}}{{{columns}}}", r"\hline", " & ".join(map(_escaped, rows[0])) + r" \\", r"\hline"]
+    for before, row in zip([None, *rows[1:]], rows[1:], strict=False):
+        if before is not None and before[:parts] != row[:parts]:
+            text.append(r"\hline")
+        figures = [cell.replace("±", r"$\pm$") for cell in row[words:]]
+        text.append(" & ".join([*map(_escaped, row[:words]), *figures]) + r" \\")
+    return "\n".join([*text, r"\hline", r"\end{tabular}"]) + "\n"
+
+
+def aligned_lines(rows: Sequence[Cells]) -> list[str]:
+    """The table's lines for a terminal."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def _escaped(text: str) -> str:
+    marks = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+    marks |= {mark: "\\" + mark for mark in "&%$#_{}"}
+    return "".join(marks.get(character, character) for character in text)

@@ -1,0 +1,94 @@
+"""The suggested click: the deepest point of the largest expected error, in the right view and at the right pixel."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from sanerf.aggregate.ray_bank import PixelLattice
+from sanerf.aggregate.revise import RenderedIdentities
+from sanerf.aggregate.suggest import largest_disc, suggest_click
+from sanerf.aggregate.view_masks import ViewMask
+from sanerf.geometry.cameras import Camera
+
+SIDE = 40
+CAMERA = Camera(SIDE, SIDE, 40.0, 40.0, 20.0, 20.0, torch.eye(4, dtype=torch.float64))
+
+
+def rendered(of_object: Tensor, stride: int = 1) -> RenderedIdentities:
+    """Every `stride`-th pixel of a picture with that probability of the only object, from pixel (1, 1) where it is
+    more than one."""
+    first = min(1, stride - 1)
+    values = of_object[first::stride, first::stride]
+    lattice = PixelLattice(0, *values.shape, first, first, stride)
+    return RenderedIdentities(lattice, torch.stack([1 - values, values], dim=-1))
+
+
+def square(row: int, column: int, size: int, value: float = 1.0) -> Tensor:
+    out = torch.zeros(SIDE, SIDE)
+    out[row : row + size, column : column + size] = value
+    return out
+
+
+def test_the_largest_disc_of_a_square():
+    """The centre of an odd square of side 9 is 5 pixels from the nearest pixel outside."""
+    expected, place = largest_disc(square(10, 20, 9, 0.5))
+    assert place == (14, 24)
+    assert expected == pytest.approx(0.5 * math.pi * 25)
+
+
+def test_a_smaller_and_surer_error_counts_by_its_expected_pixels():
+    # 0.9 within 3 pixels is 8.1 pi, 0.2 within 5 pixels is 5 pi; with 0.4 there they are 10 pi.
+    surer, larger = square(2, 2, 5, 0.9), square(20, 20, 9, 0.2)
+    assert largest_disc(surer + larger)[1] == (4, 4)
+    assert largest_disc(surer + 2 * larger)[1] == (24, 24)
+
+
+def test_nothing_wrong_is_no_click():
+    sure = {0: rendered(square(5, 5, 20))}
+    assert suggest_click(sure, {}, index=1, name="a", cameras={0: CAMERA}) is None
+
+
+@pytest.mark.parametrize("stride", [1, 3])
+def test_the_view_and_pixel_of_the_largest_error_and_what_the_field_believes_there(stride: int):
+    """View 0 is unsure of a small patch outside of the object, view 7 of a large one inside of it."""
+    views = {
+        0: rendered(square(5, 5, 12) + square(25, 25, 5, 0.4), stride),
+        7: rendered(square(5, 5, 30) - square(10, 13, 13, 0.45), stride),
+    }
+    click = suggest_click(views, {}, index=1, name="a", cameras={0: CAMERA, 7: CAMERA})
+    assert click is not None
+    assert (click.view, click.label, click.name) == (7, 1, "a")
+    assert (click.x, click.y) == pytest.approx((19.5, 16.5), abs=stride - 1)
+    if stride == 1:
+        # 13 pixels wide: 7 to the nearest pixel outside. Looked at in steps of a tenth.
+        assert click.expected_error == pytest.approx(0.4 * math.pi * 49)
+
+
+def test_a_view_without_a_camera_is_not_asked_about():
+    views = {0: rendered(square(20, 20, 5, 0.4)), 7: rendered(square(10, 10, 13, 0.4))}
+    click = suggest_click(views, {}, index=1, name="a", cameras={0: CAMERA})
+    assert click is not None
+    assert (click.view, click.x, click.y, click.label) == (0, 22.5, 22.5, 0)
+
+
+def test_what_was_clicked_is_answered():
+    """The second largest patch comes next, then nothing is left."""
+    views = {0: rendered(square(2, 2, 3, 0.4) + square(30, 30, 3, 0.3))}
+    clicked: list[tuple[int, float, float]] = []
+    for expected in ((3.5, 3.5), (31.5, 31.5)):
+        click = suggest_click(views, {}, index=1, name="a", cameras={0: CAMERA}, clicked=clicked)
+        assert click is not None
+        assert (click.x, click.y) == expected
+        clicked.append((click.view, click.x, click.y))
+    assert suggest_click(views, {}, index=1, name="a", cameras={0: CAMERA}, clicked=clicked) is None
+
+
+def test_a_mask_that_contradicts_a_sure_field_is_asked_about():
+    """The field is sure of a square, the view's mask has a part more that it agrees with but for that."""
+    views = {0: rendered(square(5, 5, 25))}
+    mask = ViewMask((square(5, 5, 25) + square(32, 32, 7)).clamp(max=1), 1.0)
+    click = suggest_click(views, {0: {"a": mask}}, index=1, name="a", cameras={0: CAMERA})
+    assert click is not None
+    assert (click.x, click.y, click.label) == (35.5, 35.5, 0)
