@@ -1,8 +1,8 @@
 """How good an object is expected to be in its views, without any truth: a predicted IoU of each view and of the object.
 
-Three witnesses are multiplied, each to a power that was fitted on the noisy oracle (docs/uncertainty.md): the expected
+Three witnesses are multiplied, and the square root is taken, as each tells part of what the others tell: the expected
 IoU by the field's own probabilities, the overlap of the 2D masks with what the field renders, and the IoU that the
-decoder predicts of those masks. Where all are sure the prediction is one.
+decoder predicts of those masks. Where all are sure the prediction is one. docs/uncertainty.md has how well it tells.
 """
 
 from collections.abc import Sequence
@@ -15,10 +15,7 @@ from sanerf.aggregate.uncertainty import ObjectInView, object_in_views
 from sanerf.aggregate.view_masks import ViewMasks
 from sanerf.shapes import Float
 
-_OF_EXPECTED = 0.5
-_OF_AGREEMENT = 0.5
-_OF_DECODER = 0.5
-"""Powers of the expected IoU, the masks' agreement and the decoder's prediction."""
+_POWER = 0.5
 _LEAST_UNION = 1.0
 """An object that is expected to have fewer pixels of a view's lattice is not seen there."""
 
@@ -87,4 +84,4 @@ def _agreement_and_belief(
 
 
 def _combined(expected: float, agreement: float, belief: float) -> float:
-    return expected**_OF_EXPECTED * agreement**_OF_AGREEMENT * belief**_OF_DECODER
+    return (expected * agreement * belief) ** _POWER

@@ -5,7 +5,7 @@ from each other, so that a majority is surer than its share: log odds of the obj
 multiplied by `WITNESSES`. A view's own 2D mask that contradicts the rendering adds to what is likely wrong, as far as
 it agrees elsewhere: one that shows something else tells nothing about this object's pixels.
 
-Constants were fitted on masks spoilt by the noisy oracle (docs/uncertainty.md), other seeds than those of its tables.
+Both constants were chosen on one seed of the noisy oracle; docs/uncertainty.md has what they do on others.
 """
 
 from dataclasses import dataclass
