@@ -14,7 +14,7 @@ from sanerf.geometry.cameras import Camera
 from sanerf.prompts.file import ObjectPrompts, PromptSet
 from sanerf.run.folder import Run
 
-_RAYS = 300_000
+_RAYS = 100_000
 """At most so many rays are rendered for it."""
 
 
