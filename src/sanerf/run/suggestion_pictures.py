@@ -1,4 +1,4 @@
-"""The pictures of a suggested click: the photograph with it, and how unsure the segmentation is of the object there."""
+"""The pictures of a suggested click: the photograph with it, and a heat map of how unsure the segmentation is of the object there."""
 
 from pathlib import Path
 
@@ -39,4 +39,4 @@ def write_suggestion(folder: Path, run: Run, renderer: Renderer, segmentation: S
     photo = run_image(run, view).numpy()
     outlined = overlay_mask(photo, rendered.mask(name).numpy(), fill=0.2)
     write_png(folder / "click.png", draw_clicks(outlined, xy, labels))
-    write_png(folder / "uncertainty.png", draw_clicks(overlay_heat(photo, errors.numpy()), xy, labels))
+    write_png(folder / "uncertainty.png", overlay_heat(photo, errors.numpy()))
