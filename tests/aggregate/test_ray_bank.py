@@ -4,7 +4,14 @@ import pytest
 import torch
 
 from analytic_scene import camera_at, cast, stage_renderer
-from sanerf.aggregate.ray_bank import PixelLattice, RayBank, build_ray_bank, possible_identities, with_masks
+from sanerf.aggregate.ray_bank import (
+    PixelLattice,
+    RayBank,
+    build_ray_bank,
+    possible_identities,
+    thinned_bank,
+    with_masks,
+)
 from sanerf.aggregate.view_masks import ViewMask
 from sanerf.geometry.cameras import Camera, camera_rays, image_rays, resized
 from sanerf.render.renderer import keep_samples, median_distance
@@ -170,3 +177,24 @@ def test_masks_are_set_view_by_view_and_the_rays_stay(cameras):
     assert bool(one.possible[:144].all())
     assert torch.equal(one.possible[144:], both.possible[144:])
     assert one.p_world is bank.p_world and one.weights is bank.weights and one.lattices is bank.lattices
+
+
+def test_a_thinned_bank_has_the_rays_and_samples_of_every_nth_pixel():
+    """Two views of 5 by 4 pixels, ray r with r mod 3 samples at (r, i, 0)."""
+    lattices = {4: PixelLattice(0, 5, 4, 1, 0, 2), 7: PixelLattice(20, 5, 4, 0, 1, 2)}
+    counts = torch.arange(40) % 3
+    places = [(float(ray), float(i), 0.0) for ray in range(40) for i in range(ray % 3)]
+    first = torch.cat([torch.zeros(1, dtype=torch.int64), counts.cumsum(0)])
+    numbers = torch.arange(40.0)
+    bank = RayBank(
+        torch.tensor(places), torch.ones(len(places)), first, numbers, 2 * numbers, numbers[:, None] > 20, lattices
+    )
+    assert thinned_bank(bank, 40) is bank
+    thin = thinned_bank(bank, 12)
+    # Rows 0, 2, 4 and columns 0, 2 of each.
+    kept = [view + 4 * row + column for view in (0, 20) for row in (0, 2, 4) for column in (0, 2)]
+    assert thin.lattices == {4: PixelLattice(0, 3, 2, 1, 0, 4), 7: PixelLattice(6, 3, 2, 0, 1, 4)}
+    assert thin.accumulation.tolist() == kept and thin.distance.tolist() == [2 * ray for ray in kept]
+    assert thin.p_world[:, :2].tolist() == [[ray, i] for ray in kept for i in range(ray % 3)]
+    assert thin.first_sample.diff().tolist() == [ray % 3 for ray in kept]
+    assert thin.possible[:, 0].tolist() == [ray > 20 for ray in kept]

@@ -21,7 +21,8 @@ def rendered(of_object: Tensor, stride: int = 1) -> RenderedIdentities:
     more than one."""
     first = min(1, stride - 1)
     values = of_object[first::stride, first::stride]
-    lattice = PixelLattice(0, *values.shape, first, first, stride)
+    rows, columns = values.shape
+    lattice = PixelLattice(0, rows, columns, first, first, stride)
     return RenderedIdentities(lattice, torch.stack([1 - values, values], dim=-1))
 
 

@@ -4,6 +4,7 @@ The density is frozen (section 3.3.1), so nothing about a ray changes while the 
 compositing weight matters are kept, about four a ray, packed one after the other.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -112,6 +113,33 @@ def with_masks(bank: RayBank, view_masks: ViewMasks, names: Sequence[str]) -> Ra
         if view in view_masks:
             possible[lattice.rays] = possible_identities(view_masks[view], names, lattice.pick)
     return replace(bank, possible=possible.to(bank.weights.device))
+
+
+def thinned_bank(bank: RayBank, most_rays: int) -> RayBank:
+    """Every n-th row and column of a bank's lattices, with the smallest n that leaves at most `most_rays`."""
+    step = max(1, math.ceil((len(bank) / most_rays) ** 0.5))
+    if step == 1:
+        return bank
+    device, lattices, kept = bank.weights.device, {}, []
+    first_ray = 0
+    for view, of in bank.lattices.items():
+        rays = torch.arange(of.rays.start, of.rays.stop, device=device).reshape(of.rows, of.columns)[::step, ::step]
+        rows, columns = rays.shape
+        lattices[view] = PixelLattice(first_ray, rows, columns, of.first_row, of.first_column, step * of.stride)
+        kept.append(rays.reshape(-1))
+        first_ray += rows * columns
+    index = torch.cat(kept)
+    samples = bank.gather(index)
+    counts = torch.bincount(samples.ray_index, minlength=len(index))
+    return RayBank(
+        samples.p_world,
+        samples.weights,
+        F.pad(counts.cumsum(0), (1, 0)),
+        bank.accumulation[index],
+        bank.distance[index],
+        bank.possible[index],
+        lattices,
+    )
 
 
 def build_ray_bank(

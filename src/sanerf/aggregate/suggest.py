@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from sanerf.aggregate.revise import RenderedIdentities
-from sanerf.aggregate.uncertainty import lattice_errors, picture_errors
+from sanerf.aggregate.uncertainty import object_in_views
 from sanerf.aggregate.view_masks import ViewMasks
 from sanerf.geometry.cameras import Camera
 from sanerf.segmenter.regions import edge_distance
@@ -56,27 +56,25 @@ def suggest_click(
     `masks` are the 2D masks that the field was made of, and `clicked` the clicks (view, x, y) that were answered
     already, in pixels of `cameras`. None where nothing is expected to be wrong.
     """
+    views = object_in_views(rendered, masks, index=index, name=name)
     best_view, most = None, 0.0
-    for view, of in rendered.items():
+    for view, of in views.items():
         if view in cameras:
-            errors = lattice_errors(of, index, masks.get(view, {}).get(name))
-            xy = of.lattice.xy().reshape(of.lattice.rows, of.lattice.columns, 2)
-            expected, _ = largest_disc(_unanswered(errors, xy, cameras[view], _clicks_in(view, clicked)))
-            expected *= of.lattice.stride**2
+            lattice = of.rendered.lattice
+            xy = lattice.xy().reshape(lattice.rows, lattice.columns, 2)
+            errors = _unanswered(of.lattice_errors(), xy, cameras[view], _clicks_in(view, clicked))
+            expected = largest_disc(errors)[0] * lattice.stride**2
             if expected > most:
                 best_view, most = view, expected
     if best_view is None:
         return None
-    camera, of = cameras[best_view], rendered[best_view]
-    identities = of.probability.shape[-1]
-    errors = picture_errors(of, index, masks.get(best_view, {}).get(name), camera)
+    camera, of = cameras[best_view], views[best_view]
     rows, columns = torch.meshgrid(torch.arange(camera.height), torch.arange(camera.width), indexing="ij")
     xy = torch.stack([columns, rows], dim=-1) + 0.5
-    expected, (row, column) = largest_disc(_unanswered(errors, xy, camera, _clicks_in(best_view, clicked)))
-    if not expected:
-        return None
-    believed = torch.stack([of.upsampled(identity, camera)[row, column] for identity in range(identities)]).argmax()
-    return SuggestedClick(best_view, column + 0.5, row + 0.5, int(believed == index), name, expected)
+    errors = _unanswered(of.picture_errors(camera), xy, camera, _clicks_in(best_view, clicked))
+    expected, (row, column) = largest_disc(errors)
+    believed = of.rendered.upsampled(1, camera)[row, column] > 0.5
+    return SuggestedClick(best_view, column + 0.5, row + 0.5, int(believed), name, expected)
 
 
 def largest_disc(errors: Float[Tensor, "h w"]) -> tuple[float, tuple[int, int]]:

@@ -11,6 +11,7 @@ from sanerf.cli.process import Process
 from sanerf.cli.relink import Relink
 from sanerf.cli.render import Render
 from sanerf.cli.segment import Segment
+from sanerf.cli.suggest import Suggest
 from sanerf.cli.train import Train
 from sanerf.cli.weights import Weights
 
@@ -23,6 +24,7 @@ COMMANDS = {
     "import-field": ImportField,
     "render": Render,
     "segment": Segment,
+    "suggest": Suggest,
     "evaluate": Evaluate,
     "export": Export,
     "relink": Relink,

@@ -31,7 +31,7 @@ class Render(CommonOptions):
     views: str = "test"
     """test, train, all, or a JSON file of cameras"""
     what: str = "rgb"
-    """comma-separated: rgb, depth, mask:NAME, overlay:NAME"""
+    """comma-separated: rgb, depth, mask:NAME, overlay:NAME, uncertainty, uncertainty:NAME"""
     size: Literal["run", "photo"] = "run"
     """of views of the scene: that of the pictures the run was trained on, or that of the photographs themselves"""
 
@@ -51,6 +51,10 @@ class Render(CommonOptions):
             wanted = {name: find_object(opened.segmentations, name, run) for _, name in outputs if name}
             # Newest first, as `owners` wants them; each field is evaluated once for all its objects.
             segmentations = [s for s in opened.segmentations if s in wanted.values()]
+            if ("uncertainty", "") in outputs:
+                if not opened.segmentations:
+                    raise UserError(f"{self.run_folder} has no object to be unsure of: run `sanerf segment` first")
+                segmentations = opened.segmentations
             with shared_folder(self.out, WRITER) as folder:
                 for done, (stem, camera) in enumerate(named, start=1):
                     rendered = render_objects(opened.renderer, camera, segmentations, run.background)

@@ -35,6 +35,7 @@ class Segment(CommonOptions):
     def run(self) -> None:
         from sanerf.prompts.check import check_prompts
         from sanerf.prompts.file import read_prompts
+        from sanerf.run.assessment import suggestion_in_words
         from sanerf.run.folder import open_run
         from sanerf.run.relink import check_photographs
         from sanerf.run.segment_run import MASKS_PREFIX, segment_instantly, segment_run
@@ -68,7 +69,13 @@ class Segment(CommonOptions):
         result = {
             "objects": list(segmentation.names),
             "seconds": {stage: round(value, 2) for stage, value in seconds.items()},
+            "predicted_iou": segmentation.predicted_iou,
+            "suggested_clicks": segmentation.suggested_clicks,
             "peak_memory_gb": peak_memory_gb(),
         }
         stages = ", ".join(f"{stage} {value:.1f} s" for stage, value in seconds.items())
-        print_result(self, result, [f"segmented {', '.join(segmentation.names)}: {stages} ({peak_memory_note()})"])
+        lines = [f"segmented {', '.join(segmentation.names)}: {stages} ({peak_memory_note()})"]
+        for name in segmentation.names:
+            click = suggestion_in_words(segmentation.suggested_clicks[name])
+            lines.append(f"{name}: predicted IoU {segmentation.predicted_iou[name]:.2f}, {click}")
+        print_result(self, result, lines)

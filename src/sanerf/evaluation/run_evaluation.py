@@ -20,7 +20,7 @@ from sanerf.prompts.lift import LiftedPrompts
 from sanerf.render.images import Renderer
 from sanerf.render.pictures import to_bytes
 from sanerf.run.folder import Run
-from sanerf.run.segmentation import RenderedObjects, Segmentation, render_objects
+from sanerf.run.segmentation import RenderedObjects, Segmentation, owners, render_objects
 from sanerf.segmenter.protocol import Segmenter
 from sanerf.shapes import Float
 
@@ -40,11 +40,13 @@ class TrueMasks:
 
 @dataclass
 class ObjectScore:
-    """One object's counts over the views scored so far."""
+    """One object's counts over the views scored so far, and the IoU that its segmentation predicted of itself, if it
+    did."""
 
     counts: MaskCounts = field(default_factory=MaskCounts)
     inside: SquaredError = field(default_factory=SquaredError)
     views: int = 0
+    predicted_iou: float | None = None
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,8 @@ def evaluate_run(
     other. UserError where no view has a mask of an object.
     """
     names = true_masks.names if true_masks is not None else ()
-    objects = {name: ObjectScore() for name in names}
+    owner = owners(segmentations)
+    objects = {name: ObjectScore(predicted_iou=owner[name].predicted_iou.get(name)) for name in names}
     alone_scores = {name: ObjectScore() for name in names} if alone is not None else {}
     paths = {name: true_masks.paths(name, run.scene, views) if true_masks is not None else {} for name in names}
     total, ssims = SquaredError(), []
@@ -143,6 +146,7 @@ def scores_to_json(scores: Scores) -> dict[str, Any]:
     def entry(score: ObjectScore) -> dict[str, float | int | None]:
         return {
             "iou": _rounded(score.counts.iou),
+            "predicted_iou": score.predicted_iou,
             "acc": _rounded(score.counts.acc),
             "boundary_iou": _rounded(score.counts.boundary_iou),
             "psnr_inside": _rounded(score.inside.psnr),

@@ -12,7 +12,7 @@ from sanerf.render.pictures import OKABE_ITO, colour_depth, overlay_mask, to_byt
 from sanerf.run.folder import Run
 from sanerf.shapes import UInt8
 
-COLUMNS = ("object", "IoU", "Boundary IoU", "accuracy", "PSNR inside", "views")
+COLUMNS = ("object", "IoU", "predicted IoU", "Boundary IoU", "accuracy", "PSNR inside", "views")
 
 
 def _overlays(rgb: UInt8[np.ndarray, "h w 3"], masks: list[np.ndarray]) -> UInt8[np.ndarray, "h w 3"]:
@@ -65,6 +65,7 @@ def object_rows(scores: dict[str, ObjectScore]) -> list[tuple[str, ...]]:
         (
             name,
             f"{s.counts.iou:.3f}",
+            "" if s.predicted_iou is None else f"{s.predicted_iou:.3f}",
             f"{s.counts.boundary_iou:.3f}",
             f"{s.counts.acc:.3f}",
             f"{s.inside.psnr:.1f} dB",
@@ -77,7 +78,20 @@ def object_rows(scores: dict[str, ObjectScore]) -> list[tuple[str, ...]]:
 def mean_row(label: str, scores: dict[str, ObjectScore]) -> tuple[str, ...]:
     """The means over objects in the same columns."""
     mean = mean_scores(scores)
-    return (label, f"{mean['iou']:.3f}", f"{mean['boundary_iou']:.3f}", f"{mean['acc']:.3f}", "", "")
+    return (
+        label,
+        f"{mean['iou']:.3f}",
+        _mean_prediction(scores),
+        f"{mean['boundary_iou']:.3f}",
+        f"{mean['acc']:.3f}",
+        "",
+        "",
+    )
+
+
+def _mean_prediction(scores: dict[str, ObjectScore]) -> str:
+    known = [score.predicted_iou for score in scores.values() if score.predicted_iou is not None]
+    return f"{sum(known) / len(known):.3f}" if len(known) == len(scores) else ""
 
 
 def report_table(scores: Scores) -> Table | None:

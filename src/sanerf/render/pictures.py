@@ -26,6 +26,7 @@ OKABE_ITO: dict[str, Colour] = {
     "vermilion": (213, 94, 0),
     "purple": (204, 121, 167),
 }
+_GLOW: tuple[Colour, ...] = ((60, 10, 90), (130, 35, 130), (215, 70, 90), (250, 150, 50), (255, 250, 190))
 _SHARP = 4
 """Markers are drawn so many times larger and shrunk, for smooth edges."""
 
@@ -71,6 +72,20 @@ def overlay_errors(
     ):
         out[where] += fill * (np.array(OKABE_ITO[name], dtype=np.float32) - out[where])
     return np.rint(np.clip(out, 0, 255)).astype(np.uint8)
+
+
+def overlay_heat(
+    photo: UInt8[np.ndarray, "h w 3"], values: Float[np.ndarray, "h w"], *, most: float = 0.5
+) -> UInt8[np.ndarray, "h w 3"]:
+    """A darkened grey photo that glows where `values` are high: from violet at a little by orange to pale yellow at
+    `most` and beyond. Lightness rises with the value, so that it reads without colour, too."""
+    grey = photo.astype(np.float32) @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
+    share = np.clip(values / most, 0, 1)[..., None]
+    stops, colours = np.array([0, 0.25, 0.5, 0.75, 1.0]), np.array(_GLOW, dtype=np.float32)
+    glow = np.concatenate([np.interp(share, stops, colours[:, channel]) for channel in range(3)], axis=-1)
+    # Full colour from a quarter of the scale on: below that the photo shows through.
+    cover = np.clip(4 * share, 0, 1)
+    return np.rint((1 - cover) * 0.55 * grey[..., None] + cover * glow).astype(np.uint8)
 
 
 def draw_clicks(

@@ -6,20 +6,26 @@ import numpy as np
 
 from sanerf.errors import UserError
 from sanerf.files import atomic_write, write_png
-from sanerf.render.pictures import colour_depth, overlay_mask, to_bytes
+from sanerf.render.pictures import colour_depth, overlay_heat, overlay_mask, to_bytes
 from sanerf.run.segmentation import RenderedObjects
 
 Output = tuple[str, str]
 """A kind and an object's name, empty for what is no object's: ("rgb", "") or ("mask", "ring")."""
 
 
+_NAMED = {"rgb": (False,), "depth": (False,), "mask": (True,), "overlay": (True,), "uncertainty": (False, True)}
+"""Whether a kind goes with an object's name."""
+
+
 def parse_outputs(what: str) -> list[Output]:
-    """`rgb,depth,mask:NAME,overlay:NAME` as kinds and names. UserError for anything else."""
+    """`rgb,depth,mask:NAME,overlay:NAME,uncertainty` as kinds and names; the last with a name, too. UserError for
+    anything else."""
     out = []
     for part in what.split(","):
         kind, _, name = part.strip().partition(":")
-        if kind not in ("rgb", "depth", "mask", "overlay") or bool(name) != (kind in ("mask", "overlay")):
-            raise UserError(f"--what knows rgb, depth, mask:NAME and overlay:NAME, not {part.strip()!r}")
+        if bool(name) not in _NAMED.get(kind, ()) or part.strip() == f"{kind}:":
+            known = "rgb, depth, mask:NAME, overlay:NAME, uncertainty and uncertainty:NAME"
+            raise UserError(f"--what knows {known}, not {part.strip()!r}")
         out.append((kind, name))
     return out
 
@@ -44,5 +50,8 @@ def write_outputs(
                 np.save(temporary, depth_z)
         elif kind == "mask":
             write_png(folder / "mask" / name / f"{stem}.png", rendered.mask(name).numpy())
+        elif kind == "uncertainty":
+            wrong = rendered.wrong_probability(name).cpu().numpy()
+            write_png(folder / "uncertainty" / name / f"{stem}.png", overlay_heat(rgb, wrong))
         else:
             write_png(folder / "overlay" / name / f"{stem}.png", overlay_mask(rgb, rendered.mask(name).numpy()))

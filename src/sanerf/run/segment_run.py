@@ -31,6 +31,7 @@ from sanerf.prompts.file import PromptSet, prompts_to_json
 from sanerf.prompts.lift import LiftedPrompts, lift_objects
 from sanerf.render.images import Renderer, render_image
 from sanerf.render.pictures import to_bytes
+from sanerf.run.assessment import assess
 from sanerf.run.folder import Run
 from sanerf.run.lock import run_lock
 from sanerf.run.segmentation import Segmentation, save_segmentation
@@ -176,12 +177,15 @@ def _segment(
         stages.end("vote")
     else:
         field, masks = aggregate_masks(lifting, rays, masks, decoder, generator)
+    assessment = assess(run, field, rays, masks, request.prompts, training_cameras(run))
+    stages.end("vote" if request.instant else "aggregate")
     record: dict[str, Any] = {
         "segmenter": request.segmenter,
         "seed": request.seed,
         "refine": request.refine,
         "seconds": stages.seconds,
         "prompts": prompts_to_json(kept_prompts),
+        **assessment,
     }
     pictures = {**drawings, **_decoded_masks(run, masks)}
     return save_segmentation(run, names, field=field, record=record, masks=pictures), stages.seconds

@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sanerf.aggregate.losses import mask_logits
+from sanerf.aggregate.uncertainty import against_rival, wrong_probability
 from sanerf.errors import UserError, on_one_line
 from sanerf.fields.object import ObjectField
 from sanerf.fields.voted import VotedField
@@ -44,6 +45,16 @@ class Segmentation:
     field: ObjectField | VotedField
     record: dict[str, Any]
 
+    @property
+    def predicted_iou(self) -> dict[str, float]:
+        """By object name; empty of a segmentation that an older sanerf made."""
+        return self.record.get("predicted_iou", {})
+
+    @property
+    def suggested_clicks(self) -> dict[str, dict[str, Any] | None]:
+        """By object name, each as `run.assessment.click_to_json` makes it; empty of what an older sanerf made."""
+        return self.record.get("suggested_clicks", {})
+
 
 @dataclass(frozen=True)
 class RenderedObjects:
@@ -60,6 +71,16 @@ class RenderedObjects:
         if height is not None and width is not None and margin.shape != (height, width):
             margin = F.interpolate(margin[None, None], (height, width), mode="bilinear", antialias=True)[0, 0]
         return (margin > 0).cpu()
+
+    def object_probability(self, name: str) -> Float[Tensor, "h w"]:
+        """How likely pixels are of an object, of which Eq. 7 is only the share of views that say so."""
+        probability = self.probability[name]
+        return against_rival(probability, probability - self.margin[name])
+
+    def wrong_probability(self, name: str = "") -> Float[Tensor, "h w"]:
+        """How likely an object's mask is wrong in each pixel, or, without a name, that of any object."""
+        names = [name] if name else list(self.probability)
+        return torch.stack([wrong_probability(self.object_probability(n)) for n in names]).amax(dim=0)
 
 
 def save_segmentation(

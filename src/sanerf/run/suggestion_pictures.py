@@ -1,0 +1,42 @@
+"""The pictures of a suggested click: the photograph with it, and a heat map of how unsure the segmentation is of the object there."""
+
+from pathlib import Path
+
+import numpy as np
+
+from sanerf.aggregate.uncertainty import belief_in, contradicted
+from sanerf.aggregate.view_masks import ViewMask
+from sanerf.data.images import load_mask
+from sanerf.files import write_png
+from sanerf.render.images import Renderer
+from sanerf.render.pictures import draw_clicks, overlay_heat, overlay_mask
+from sanerf.run.folder import Run
+from sanerf.run.segment_run import run_cameras, run_image
+from sanerf.run.segmentation import Segmentation, render_objects
+from sanerf.segmenter.regions import mask_iou
+
+
+def write_suggestion(folder: Path, run: Run, renderer: Renderer, segmentation: Segmentation, name: str) -> None:
+    """Write FOLDER/click.png and FOLDER/uncertainty.png for an object that has a suggested click.
+
+    The mask that the decoder gave in that view counts where it contradicts the field, as when the click was chosen;
+    what that decoder predicted of it was not kept.
+    """
+    click = segmentation.suggested_clicks[name]
+    assert click is not None, name
+    view = run.scene.view_index(click["view"])
+    camera, of_file = run_cameras(run)[view], run.scene.views[view].camera
+    rendered = render_objects(renderer, camera, [segmentation], run.background)
+    probability = rendered.object_probability(name).cpu()
+    decoded = segmentation.path / "decoded" / name / f"{run.scene.output_stem(view)}.png"
+    errors = rendered.wrong_probability(name).cpu()
+    if decoded.exists():
+        mask = load_mask(decoded)
+        agreement = float(mask_iou((probability > 0.5)[None], mask))
+        errors = contradicted(probability, mask.float(), belief_in(ViewMask(mask.float(), 1.0), agreement))
+    scale = np.array([camera.width / of_file.width, camera.height / of_file.height])
+    xy, labels = np.array([click["xy"]]) * scale, np.array([click["label"]])
+    photo = run_image(run, view).numpy()
+    outlined = overlay_mask(photo, rendered.mask(name).numpy(), fill=0.2)
+    write_png(folder / "click.png", draw_clicks(outlined, xy, labels))
+    write_png(folder / "uncertainty.png", overlay_heat(photo, errors.numpy()))
