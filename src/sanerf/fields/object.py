@@ -65,8 +65,10 @@ class ObjectField(nn.Module):
         self.head = seeded_mlp((self.grid.width, config.hidden, objects), generator)
         self.start = start
         if start is not None:
-            nn.init.zeros_(self.head[-1].weight)
-            nn.init.zeros_(self.head[-1].bias)
+            last = self.head[-1]
+            assert isinstance(last, nn.Linear), last
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
         self.register_buffer("box_low", torch.full((objects - 1, 3), -torch.inf))
         self.register_buffer("box_high", torch.full((objects - 1, 3), torch.inf))
         self.register_buffer("support", torch.ones((objects - 1, *[SUPPORT_SIDE] * 3), dtype=torch.bool))
