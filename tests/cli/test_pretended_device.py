@@ -109,6 +109,29 @@ def test_a_vote_and_its_kept_samples_stay_on_the_device(stage, tmp_path, device,
     assert int((found & true).sum()) / int((found | true).sum()) > 0.7
 
 
+def test_a_vote_that_prompts_the_decoder_again_and_is_refined_stays_on_the_device(stage, tmp_path, device, by_colour):
+    kernels = replace(kernels_for("torch", device), hash_encode=HashInOneStep.apply)
+    run = open_run(shutil.copytree(stage.run, tmp_path / "run"))
+    run = replace(run, config=replace(run.config, aggregate=replace(run.config.aggregate, refining_steps=20)))
+    renderer = load_renderer(run, kernels, device)
+    prompts = read_prompts(stage.prompts)
+    prompts = replace(prompts, objects=prompts.objects[:1])
+    asked, decode = [], by_colour.decode
+    by_colour.decode = lambda features, prompts: (asked.extend(prompts), decode(features, prompts))[1]
+    answers = list(
+        segment_run.segment_and_refine(run, renderer, prompts, "by colour", seed=0, progress=lambda *_: None)
+    )
+    assert [answer.record["field"] for answer, _ in answers] == ["voted", "refined"]
+    # Once by the click, once by the box of what was voted, in each training view that sees the ball.
+    boxed = [prompt.box is not None for prompt in asked]
+    assert sum(boxed) > 1 and boxed == sorted(boxed)
+    segmentations = load_segmentations(run, kernels, device)
+    assert all(value.device == device for value in segmentations[0].field.state_dict().values())
+    rendered = render_objects(renderer, run.scene.views[9].camera, segmentations, run.background)
+    found, true = rendered.mask("ball"), torch.from_numpy(ball_mask(9))
+    assert int((found & true).sum()) / int((found | true).sum()) > 0.7
+
+
 def test_segmenting_scoring_and_exporting_stay_on_the_device(stage, tmp_path, device, by_colour):
     kernels = replace(kernels_for("torch", device), hash_encode=HashInOneStep.apply)
     run = open_run(shutil.copytree(stage.run, tmp_path / "run"))
