@@ -36,6 +36,7 @@ class Segment(CommonOptions):
     """times that each prompt's mask goes back to the decoder, as long as that believes in it more"""
 
     def run(self) -> None:
+        began = time.monotonic()
         from sanerf.prompts.check import check_prompts
         from sanerf.prompts.file import read_prompts
         from sanerf.run.decoding import MASKS_PREFIX
@@ -43,7 +44,6 @@ class Segment(CommonOptions):
         from sanerf.run.relink import check_photographs
         from sanerf.run.segment_run import segment_and_refine, segment_instantly, segment_run
 
-        began = time.monotonic()
         if self.refine < 0:
             raise UserError(f"--refine should be 0 or more, not {self.refine}")
         if self.then_refine and not self.instant:
