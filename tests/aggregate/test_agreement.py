@@ -93,7 +93,7 @@ def test_of_five_views_the_one_that_contradicts_is_left_out_of_the_second_fit(wr
         names=["a"],
         reviews=1,
         least_agreement=0.5,
-        fit=lambda masked, given, number: (taught.append(masked), told.append(given)),
+        fit=lambda masked, given, number, rendered: (taught.append(masked), told.append(given)),
     )
     assert sorted(kept) == [0, 1, 2, 4] and len(taught) == 2
     assert told == [masks, kept]
@@ -115,6 +115,6 @@ def test_where_all_masks_agree_they_are_fitted_once(monkeypatch):
         names=["a", "b"],
         reviews=2,
         least_agreement=0.5,
-        fit=lambda masked, given, number: taught.append(masked),
+        fit=lambda masked, given, number, rendered: taught.append(masked),
     )
     assert kept == masks and len(taught) == 1

@@ -10,7 +10,9 @@ from analytic_scene import camera_at, numba_kernels, stage_renderer
 from sanerf.aggregate.ray_bank import PixelLattice, build_ray_bank
 from sanerf.aggregate.revise import (
     RenderedIdentities,
+    Revisions,
     fit_and_revise,
+    mean_mask_iou,
     nearest_hypothesis,
     prompts_from_mask,
     render_identities,
@@ -196,28 +198,53 @@ def test_each_revision_asks_about_the_field_just_fitted_and_fits_it_to_the_answe
     field = ConstantField()
     whole = {"thing": ViewMask(torch.ones(6, 6), 0.9)}
     answers = [{4: whole}, {2: whole, 4: whole}]
-    fits, asked = [], []
+    fits, asked, before = [], [], []
 
-    def fit(masked, masks, revision):
+    def fit(masked, masks, revision, rendered):
         field.logit += 3.0
+        before.append(None if rendered is None else float(rendered[2].probability[3, 3, 1]))
         fits.append((revision, [view for view, of in bank.lattices.items() if not masked.possible[of.rays].all()]))
 
     def revise(rendered):
         asked.append([float(identities.probability[3, 3, 1]) for identities in rendered.values()])
         return answers[len(asked) - 1]
 
-    def run(revisions: int):
+    def run(most: int, settled: float = 2.0):
         return fit_and_revise(
-            field, bank, masks={2: whole}, names=["thing"], revisions=revisions, fit=fit, revise=revise
+            field, bank, masks={2: whole}, names=["thing"], revisions=Revisions(most, settled), fit=fit, revise=revise
         )
 
     assert run(2) == answers[1]
     assert fits == [(0, [2]), (1, [4]), (2, [2, 4])]
     sigmoids = [[1 / (1 + math.exp(-logit))] * 2 for logit in (3.0, 6.0)]
     torch.testing.assert_close(torch.tensor(asked), torch.tensor(sigmoids), rtol=0, atol=1e-3)
+    assert before == [None, asked[0][0], asked[1][0]]
     fits.clear()
     assert run(0) == {2: whole}
     assert fits == [(0, [2])] and len(asked) == 2
+    # The second answer has view 4 in common with the first, out of two: a mean IoU of one half.
+    for settled, expected in ((0.51, [(0, [2]), (1, [4]), (2, [2, 4])]), (0.5, [(0, [2]), (1, [4])])):
+        fits.clear()
+        asked.clear()
+        assert run(5 if settled == 0.5 else 2, settled) == (answers[1] if settled > 0.5 else answers[0])
+        assert fits == expected
+
+
+def test_the_mean_iou_of_two_sets_of_masks():
+    """Of the cup 4 of 6 pixels in common in view 1, of the hat nothing in view 2, where both are empty; a mask that
+    only one set has agrees with nothing."""
+    first = {1: {"cup": view_mask(0, 5)}, 2: {"hat": view_mask(0, 0), "cup": view_mask(0, 2)}}
+    second = {1: {"cup": view_mask(1, 6)}, 2: {"hat": view_mask(0, 0)}}
+    assert mean_mask_iou(first, second) == pytest.approx((4 / 6 + 1 + 0) / 3)
+    assert mean_mask_iou(second, first) == mean_mask_iou(first, second)
+    assert mean_mask_iou({}, {}) == mean_mask_iou(first, first) == 1.0
+
+
+def view_mask(first: int, end: int) -> ViewMask:
+    """Of a row of eight pixels, those from `first` to before `end`."""
+    probability = torch.zeros(1, 8)
+    probability[0, first:end] = 0.9
+    return ViewMask(probability, 0.5)
 
 
 def test_an_object_that_is_lost_everywhere_keeps_its_masks_in_all_views():

@@ -7,9 +7,8 @@ from torch import Tensor
 from analytic_scene import camera_at, cast, stage_renderer
 from sanerf.aggregate.losses import mask_logits
 from sanerf.aggregate.ray_bank import PixelLattice, RayBank, build_ray_bank, with_masks
-from sanerf.aggregate.revise import RenderedIdentities
 from sanerf.aggregate.view_masks import ViewMask, ViewMasks
-from sanerf.aggregate.vote import agreeing, shares, vote, vote_twice
+from sanerf.aggregate.vote import shares, vote, vote_twice
 from sanerf.evaluation.masks import count_masks
 from sanerf.fields.voted import VotedField
 from sanerf.geometry.cameras import Camera
@@ -127,27 +126,6 @@ def test_an_object_without_votes_is_nowhere_and_so_is_what_lies_beyond_a_box():
     far = torch.tensor([[0.9, 0.0, 0.0], [0.0, 0.0, 50.0], [-1.9, 1.9, 0.3]])
     assert field(far).tolist() == [[5.0, 0.0, 0.0]] * 3
     assert not field.may_be(0, far).any() and not field.may_be(1, BANK.p_world).any()
-
-
-def test_a_masks_trust_falls_with_the_fourth_power_of_its_agreement():
-    half = RIGHT & UPPER
-    masks: ViewMasks = {0: {"a": masks_of(RIGHT)}, 1: {"a": masks_of(half)}, 2: {"a": masks_of(~RIGHT)}}
-    masks[3] = {"a": masks_of(torch.zeros_like(RIGHT))}
-    trust = {view: {"a": 0.8} for view in masks}
-    picture = RIGHT.reshape(SIDE, SIDE)
-    probability = torch.stack([~picture, picture], dim=-1).float()
-    rendered = {view: rendered_of(view, probability) for view in range(4)}
-    rendered[3] = rendered_of(3, torch.stack([torch.ones_like(picture), torch.zeros_like(picture)], dim=-1).float())
-    found = agreeing(trust, masks, names=["a"], rendered=rendered)
-    expected = {0: 0.8, 1: 0.8 * 0.5**4, 2: 0.0, 3: 0.8}
-    assert {view: of_view["a"] for view, of_view in found.items()} == pytest.approx(expected)
-    # An object that no mask agrees about keeps all it has.
-    none = {2: masks[2]}
-    assert agreeing({2: trust[2]}, none, names=["a"], rendered=rendered) == {2: {"a": 0.8}}
-
-
-def rendered_of(view: int, probability: Tensor) -> RenderedIdentities:
-    return RenderedIdentities(BANK.lattices[view], probability)
 
 
 def test_the_stages_ball_comes_back_in_a_held_out_view_though_one_mask_lies():

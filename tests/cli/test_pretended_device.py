@@ -17,7 +17,7 @@ from sanerf.kernels import numba_hash
 from sanerf.kernels.backend import kernels_for
 from sanerf.prompts.file import BoxPrompt, read_prompts
 from sanerf.render.pictures import to_bytes
-from sanerf.run import segment_run as stages
+from sanerf.run import decoding, segment_run
 from sanerf.run.folder import load_renderer, open_run
 from sanerf.run.render_run import parse_outputs, write_outputs
 from sanerf.run.segmentation import load_segmentations, render_objects
@@ -90,7 +90,7 @@ def test_training_and_its_checkpoint_stay_on_the_device(stage, tmp_path, device)
 @pytest.fixture
 def by_colour(monkeypatch, device):
     segmenter = ByColour(device)
-    monkeypatch.setattr(stages, "load_segmenter", lambda spec, device: segmenter)
+    monkeypatch.setattr(decoding, "load_segmenter", lambda spec, device: segmenter)
     return segmenter
 
 
@@ -101,9 +101,32 @@ def test_a_vote_and_its_kept_samples_stay_on_the_device(stage, tmp_path, device,
     prompts = read_prompts(stage.prompts)
     prompts = replace(prompts, objects=prompts.objects[:1])
     for _ in range(2):
-        stages.segment_instantly(run, renderer, prompts, "by colour", seed=0, progress=lambda *_: None)
+        segment_run.segment_instantly(run, renderer, prompts, "by colour", seed=0, progress=lambda *_: None)
     segmentations = load_segmentations(run, kernels, device)
     assert all(value.device == device for value in segmentations[0].field.buffers())
+    rendered = render_objects(renderer, run.scene.views[9].camera, segmentations, run.background)
+    found, true = rendered.mask("ball"), torch.from_numpy(ball_mask(9))
+    assert int((found & true).sum()) / int((found | true).sum()) > 0.7
+
+
+def test_a_vote_that_prompts_the_decoder_again_and_is_refined_stays_on_the_device(stage, tmp_path, device, by_colour):
+    kernels = replace(kernels_for("torch", device), hash_encode=HashInOneStep.apply)
+    run = open_run(shutil.copytree(stage.run, tmp_path / "run"))
+    run = replace(run, config=replace(run.config, aggregate=replace(run.config.aggregate, refining_steps=20)))
+    renderer = load_renderer(run, kernels, device)
+    prompts = read_prompts(stage.prompts)
+    prompts = replace(prompts, objects=prompts.objects[:1])
+    asked, decode = [], by_colour.decode
+    by_colour.decode = lambda features, prompts: (asked.extend(prompts), decode(features, prompts))[1]
+    answers = list(
+        segment_run.segment_and_refine(run, renderer, prompts, "by colour", seed=0, progress=lambda *_: None)
+    )
+    assert [answer.record["field"] for answer, _ in answers] == ["voted", "refined"]
+    # Once by the click, once by the box of what was voted, in each training view that sees the ball.
+    boxed = [prompt.box is not None for prompt in asked]
+    assert sum(boxed) > 1 and boxed == sorted(boxed)
+    segmentations = load_segmentations(run, kernels, device)
+    assert all(value.device == device for value in segmentations[0].field.state_dict().values())
     rendered = render_objects(renderer, run.scene.views[9].camera, segmentations, run.background)
     found, true = rendered.mask("ball"), torch.from_numpy(ball_mask(9))
     assert int((found & true).sum()) / int((found | true).sum()) > 0.7
@@ -118,7 +141,7 @@ def test_segmenting_scoring_and_exporting_stay_on_the_device(stage, tmp_path, de
     # The ball, also by a box, which is decoded before it is lifted.
     ball = replace(prompts.objects[0], boxes=(BoxPrompt("9.png", (12.0, 6.0, 20.0, 14.0)),))
     prompts = replace(prompts, objects=(ball,))
-    stages.segment_run(run, renderer, prompts, "by colour", seed=0, progress=lambda *_: None, refine=1)
+    segment_run.segment_run(run, renderer, prompts, "by colour", seed=0, progress=lambda *_: None, refine=1)
     # Of the box, and of each training view that sees the ball.
     assert by_colour.fed_back > 1
     segmentations = load_segmentations(run, kernels, device)
@@ -129,8 +152,8 @@ def test_segmenting_scoring_and_exporting_stay_on_the_device(stage, tmp_path, de
     assert int((found & true).sum()) / int((found | true).sum()) > 0.7
     write_outputs(tmp_path / "out", "9", rendered, parse_outputs("rgb,depth,mask:ball,overlay:ball"), 1.0)
 
-    decoder = stages.open_decoder(run, "by colour", device)
-    lifted = stages.lift_prompts(prompts, decoder, cameras=stages.run_cameras(run), renderer=renderer)
+    decoder = decoding.open_decoder(run, "by colour", device)
+    lifted = decoding.lift_prompts(prompts, decoder, cameras=decoding.run_cameras(run), renderer=renderer)
     pictures = ReportViews(most=1)
     scores = evaluate_run(
         run,

@@ -12,8 +12,8 @@ from sanerf.geometry.cameras import Camera, project
 from sanerf.geometry.transforms import IDENTITY
 from sanerf.prompts.file import BoxPrompt, ObjectPrompts, PromptSet
 from sanerf.run.config import RunConfig
+from sanerf.run.decoding import Decoder, lift_prompts
 from sanerf.run.folder import create_run
-from sanerf.run.segment_run import Decoder, lift_prompts
 from sanerf.segmenter.cache import FeatureCache
 from sanerf.segmenter.protocol import ImageFeatures, MaskHypotheses, Segmenter
 

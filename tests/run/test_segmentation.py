@@ -94,6 +94,22 @@ def test_a_voted_field_is_read_back_beside_a_trained_one(run):
     assert torch.equal(voted.field(points), saved.field(points)) and voted.field(points)[:, 1:].any()
 
 
+def test_a_refined_field_is_read_back_with_the_vote_it_starts_from(run):
+    field = ObjectField(CONFIG.object, 3, numba_kernels, torch.Generator().manual_seed(1), voted_field(2))
+    with torch.no_grad():
+        field.head[-1].weight.fill_(0.5)
+        field.grid.table.copy_(torch.randn(field.grid.table.shape, generator=torch.Generator().manual_seed(2)))
+    saved = save_segmentation(run, ["cup", "hat"], field=field, record={"seed": 0}, masks={})
+    assert saved.record["field"] == "refined"
+    points = torch.randn(50, 3, generator=torch.Generator().manual_seed(0)) * 0.3
+    (found,) = load(run)
+    assert torch.equal(found.field(points), field(points)) and not torch.equal(field(points), voted_field(2)(points))
+    for change in ({"field": "voted"}, {"field": "trained"}, {"names": ["cup"]}):
+        (saved.path / "segmentation.json").write_text(json.dumps({**saved.record, **change}))
+        with pytest.raises(UserError, match="001 is damaged"):
+            load(run)
+
+
 def test_a_segmentation_of_format_2_is_read(run):
     """It knew trained fields only, and did not say so."""
     saved = save(run, "cup")
@@ -186,7 +202,7 @@ def test_a_damaged_one_does_not_keep_a_new_one_from_being_saved(run):
 def test_another_format_version_is_refused(run):
     path = save(run, "cup").path / "segmentation.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "format_version": 7}))
-    with pytest.raises(UserError, match="is of segmentation format 7, this sanerf reads formats up to 3"):
+    with pytest.raises(UserError, match="is of segmentation format 7, this sanerf reads formats up to 4"):
         load(run)
 
 

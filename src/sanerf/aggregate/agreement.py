@@ -6,10 +6,10 @@ unsure of an object and still sure of the background, so that the background win
 """
 
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from sanerf.aggregate.ray_bank import RayBank, with_masks
-from sanerf.aggregate.revise import LEAST_AREA, RenderedIdentities, render_identities
+from sanerf.aggregate.revise import LEAST_AREA, Fit, RenderedIdentities, render_identities
 from sanerf.aggregate.view_masks import ViewMasks
 from sanerf.fields.object import ObjectField
 
@@ -25,23 +25,23 @@ def fit_and_review(
     names: Sequence[str],
     reviews: int,
     least_agreement: float,
-    fit: Callable[[RayBank, ViewMasks, int], None],
+    fit: Fit,
 ) -> ViewMasks:
     """Fit the field to the masks, hold all of them against it and fit it on without those that contradict it, up to
     `reviews` times: once none is newly left out or taken back, it ends.
 
-    `fit(bank, masks, review)` trains `field` on a bank with those masks, at first as review 0. Gives the masks of the
-    last fit.
+    Gives the masks of the last fit.
     """
     kept = masks
-    fit(with_masks(bank, masks, names), masks, 0)
+    fit(with_masks(bank, masks, names), masks, 0, None)
     for number in range(1, reviews + 1):
-        agreement = mask_agreement(render_identities(field, bank), masks, names)
+        rendered = render_identities(field, bank)
+        agreement = mask_agreement(rendered, masks, names)
         agreeing = agreeing_masks(masks, agreement, least_agreement)
         if _entries(agreeing) == _entries(kept):
             break
         kept = agreeing
-        fit(with_masks(bank, kept, names), kept, number)
+        fit(with_masks(bank, kept, names), kept, number, rendered)
     return kept
 
 

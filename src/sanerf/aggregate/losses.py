@@ -23,16 +23,19 @@ def mask_logits(
 
 
 def identity_cross_entropy(
-    logits: Float[Tensor, "rays objects"], possible: Bool[Tensor, "rays objects"]
+    logits: Float[Tensor, "rays objects"],
+    possible: Bool[Tensor, "rays objects"],
+    weights: Float[Tensor, "rays"] | None = None,
 ) -> Float[Tensor, ""]:
     """Eq. 8 with m the set of identities that a ray's pixel may have: -log of the probability of that set, averaged.
 
     Where a pixel's identity is known the set is one and this is the cross entropy of Eq. 8 (whose 1/L, a constant, is
     left out). Where a view has no mask of some object, the pixel is "background or that object", and both are left to
-    the other views.
+    the other views. With `weights`, not all zero, the mean is weighted: pixels of doubtful masks count less.
     """
     log_probability = F.log_softmax(logits, dim=1).masked_fill(~possible, -torch.inf)
-    return -torch.logsumexp(log_probability, dim=1).mean()
+    loss = -torch.logsumexp(log_probability, dim=1)
+    return loss.mean() if weights is None else (loss * weights).sum() / weights.sum()
 
 
 def mask_distance(

@@ -56,7 +56,8 @@ class RayBank:
     """Rays with their kept samples; ray r's are `first_sample[r]` to `first_sample[r + 1]`.
 
     `possible[r, l]` is whether the pixel of ray r may be identity l, background first. `distance` is the median of
-    `RenderOutput`. `lattices` has the rays of each view, by view index.
+    `RenderOutput`. `lattices` has the rays of each view, by view index. `trust` is how much each ray counts, None where
+    all count alike.
     """
 
     p_world: Float[Tensor, "samples 3"]
@@ -66,6 +67,7 @@ class RayBank:
     distance: Float[Tensor, "rays"]
     possible: Bool[Tensor, "rays objects"]
     lattices: dict[int, PixelLattice]
+    trust: Float[Tensor, "rays"] | None = None
 
     def __len__(self) -> int:
         return self.possible.shape[0]

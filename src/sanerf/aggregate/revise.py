@@ -47,26 +47,56 @@ class RenderedIdentities:
         return F.grid_sample(values[None, None], places, padding_mode="border", align_corners=False)[0, 0]
 
 
+Fit = Callable[[RayBank, ViewMasks, int, dict[int, RenderedIdentities] | None], None]
+"""`fit(bank, masks, number, rendered)` trains a field on a bank with those masks, as the fit of that number, the first
+being 0; `rendered` is what the field rendered before, None in the first."""
+
+
+@dataclass(frozen=True)
+class Revisions:
+    """How often masks are revised: `most` times, and no more once the new masks' mean IoU with those before reaches
+    `settled`; above 1 it never does."""
+
+    most: int
+    settled: float = 2.0
+
+
 def fit_and_revise(
     field: ObjectField,
     bank: RayBank,
     *,
     masks: ViewMasks,
     names: Sequence[str],
-    revisions: int,
-    fit: Callable[[RayBank, ViewMasks, int], None],
+    revisions: Revisions,
+    fit: Fit,
     revise: Callable[[dict[int, RenderedIdentities]], ViewMasks],
 ) -> ViewMasks:
-    """Fit the field to the masks, let it prompt the decoder again and fit it to the answers, `revisions` times.
+    """Fit the field to the masks, let it prompt the decoder again and fit it to the answers, until nothing changes.
 
-    `fit(bank, masks, revision)` trains `field` on a bank with those masks, at first as revision 0; `revise(rendered)`
-    is `revise_masks` with a decoder behind it. Gives the masks of the last fit.
+    `revise(rendered)` is `revise_masks` with a decoder behind it. Gives the masks of the last fit.
     """
-    fit(with_masks(bank, masks, names), masks, 0)
-    for revision in range(1, revisions + 1):
-        masks = with_lost_objects(revise(render_identities(field, bank)), masks)
-        fit(with_masks(bank, masks, names), masks, revision)
+    fit(with_masks(bank, masks, names), masks, 0, None)
+    for revision in range(1, revisions.most + 1):
+        rendered = render_identities(field, bank)
+        revised = with_lost_objects(revise(rendered), masks)
+        if mean_mask_iou(revised, masks) >= revisions.settled:
+            break
+        masks = revised
+        fit(with_masks(bank, masks, names), masks, revision, rendered)
     return masks
+
+
+def mean_mask_iou(first: ViewMasks, second: ViewMasks) -> float:
+    """The mean IoU of masks of the same object and view; 0 for one that the other set has not, 1 for two empty ones."""
+    every = {(view, name) for masks in (first, second) for view, of_view in masks.items() for name in of_view}
+    total = 0.0
+    for view, name in every:
+        a, b = first.get(view, {}).get(name), second.get(view, {}).get(name)
+        if a is not None and b is not None:
+            of_a, of_b = a.probability > 0.5, b.probability > 0.5
+            union = int((of_a | of_b).sum())
+            total += int((of_a & of_b).sum()) / union if union else 1.0
+    return total / len(every) if every else 1.0
 
 
 def with_lost_objects(revised: ViewMasks, before: ViewMasks) -> ViewMasks:

@@ -29,8 +29,9 @@ def train_object_field(
     as a cosine to a twentieth.
     """
     device = bank.weights.device
-    # A pixel that may be anything teaches nothing.
-    telling = (~bank.possible).any(dim=1).nonzero()[:, 0]
+    # A pixel that may be anything teaches nothing, nor does one that nobody trusts.
+    tells = (~bank.possible).any(dim=1)
+    telling = (tells if bank.trust is None else tells & (bank.trust > 0)).nonzero()[:, 0]
     optimizer = torch.optim.Adam(field.parameters(), lr=learning_rate, betas=(0.9, 0.99), eps=1e-15, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps, eta_min=learning_rate / 20)
     building = _building_steps(ray_pairs[0], steps) if ray_pairs is not None else []
@@ -42,7 +43,8 @@ def train_object_field(
             config, around = ray_pairs
             local = build_local_rays(bank, error_maps(field, bank, config.sharpness), around, config, pair_chances)
         drawn = telling[torch.randint(len(telling), (min(rays, len(telling)),), generator=generator).to(device)]
-        loss = identity_cross_entropy(ray_logits(field, bank, drawn), bank.possible[drawn])
+        weights = None if bank.trust is None else bank.trust[drawn]
+        loss = identity_cross_entropy(ray_logits(field, bank, drawn), bank.possible[drawn], weights)
         if ray_pairs is not None and local is not None:
             loss = loss + ray_pairs[0].weight * ray_pair_term(field, local, ray_pairs[0], pair_chances)
         optimizer.zero_grad(set_to_none=True)

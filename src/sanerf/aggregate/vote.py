@@ -15,9 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sanerf.aggregate.agreement import mask_agreement
 from sanerf.aggregate.ray_bank import RayBank, with_masks
-from sanerf.aggregate.revise import LEAST_AGREEMENT, RenderedIdentities, render_identities
+from sanerf.aggregate.revise import LEAST_AGREEMENT, render_identities
+from sanerf.aggregate.trust import Trust, agreeing, believed
 from sanerf.aggregate.view_masks import ViewMasks
 from sanerf.fields.voted import VotedField, VotedVolume
 from sanerf.geometry.boxes import inside_box, trimmed_box
@@ -28,9 +28,7 @@ CELLS = 128
 """Cells along the longest side of an object's box."""
 LEAN = 1.0
 """The weight of votes in a cell that counts as much as what the larger cell around it says."""
-_LEAST_BELIEF = 0.05
-"""A mask's predicted IoU counts as at least this."""
-_AGREEMENT_POWER = 4
+_AGREEMENT_POWER = 4.0
 _DOUBLINGS = 3
 """Times that two cells along each axis are taken together."""
 _SOLID = 0.1
@@ -38,34 +36,14 @@ _SOLID = 0.1
 _MARGIN = 0.1
 """A box is grown by this share of its longest side."""
 
-Trust = dict[int, dict[str, float]]
-"""How much the votes of a mask's pixels count, by view index and object name."""
-
 
 def vote_twice(bank: RayBank, masks: ViewMasks, names: Sequence[str]) -> VotedField:
     """The field of a bank's rays under masks, on the bank's device."""
     masked = with_masks(bank, masks, names)
-    believed = {
-        view: {name: min(max(mask.predicted_iou, _LEAST_BELIEF), 1.0) for name, mask in of_view.items()}
-        for view, of_view in masks.items()
-    }
-    first = vote(masked, believed, names)
-    return vote(masked, agreeing(believed, masks, names=names, rendered=render_identities(first, masked)), names)
-
-
-def agreeing(
-    believed: Trust, masks: ViewMasks, *, names: Sequence[str], rendered: dict[int, RenderedIdentities]
-) -> Trust:
-    """Trust multiplied by the fourth power of the masks' IoU with what was rendered, and zero below `LEAST_AGREEMENT`;
-    left as it is for an object of which no mask would remain."""
-    out: Trust = {view: dict(of_view) for view, of_view in believed.items()}
-    agreement = mask_agreement(rendered, masks, names, least_area=0.0)
-    for name in names:
-        iou = {view: of_view[name] for view, of_view in agreement.items() if name in of_view}
-        if max(iou.values(), default=0.0) >= LEAST_AGREEMENT:
-            for view, value in iou.items():
-                out[view][name] *= value**_AGREEMENT_POWER if value >= LEAST_AGREEMENT else 0.0
-    return out
+    trust = believed(masks)
+    rendered = render_identities(vote(masked, trust, names), masked)
+    trust = agreeing(trust, masks, names=names, rendered=rendered, power=_AGREEMENT_POWER, least=LEAST_AGREEMENT)
+    return vote(masked, trust, names)
 
 
 def vote(bank: RayBank, trust: Trust, names: Sequence[str]) -> VotedField:

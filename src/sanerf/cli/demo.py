@@ -50,8 +50,9 @@ class Demo(CommonOptions):
         from sanerf.kernels.backend import kernels_for
         from sanerf.prompts.file import read_prompts
         from sanerf.run.config import RunConfig
+        from sanerf.run.decoding import lift_prompts, open_decoder, run_cameras
         from sanerf.run.folder import load_renderer
-        from sanerf.run.segment_run import lift_prompts, open_decoder, run_cameras, segment_run
+        from sanerf.run.segment_run import segment_run
         from sanerf.run.train_run import train_run
 
         began = time.monotonic()

@@ -66,7 +66,7 @@ class Render(CommonOptions):
     def _cameras(self, run: "Run") -> "list[tuple[str, Camera]]":
         """The cameras of --views and the stems of their files."""
         from sanerf.data.camera_path import read_camera_path
-        from sanerf.run.segment_run import run_cameras
+        from sanerf.run.decoding import run_cameras
 
         if self.views.endswith(".json"):
             if self.size == "photo":

@@ -1,12 +1,13 @@
 """`sanerf segment RUN --prompts PROMPTS.json`."""
 
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 
-from sanerf.cli.console import CommonOptions, peak_memory_gb, peak_memory_note, print_result, progress_bars
+from sanerf.cli.console import CommonOptions, peak_memory_gb, peak_memory_note, print_result, progress_bars, say
 from sanerf.cli.opened import load_trained
 from sanerf.errors import UserError
 
@@ -29,20 +30,26 @@ class Segment(CommonOptions):
     """where features come from: each view's own, cached"""
     instant: bool = False
     """the masks' vote in place of a trained object field: there in seconds"""
+    then_refine: bool = False
+    """with --instant: once its answer is stored, an object field starts from it and takes its place"""
     refine: int = 0
     """times that each prompt's mask goes back to the decoder, as long as that believes in it more"""
 
     def run(self) -> None:
+        began = time.monotonic()
         from sanerf.prompts.check import check_prompts
         from sanerf.prompts.file import read_prompts
         from sanerf.run.assessment import suggestion_in_words
+        from sanerf.run.decoding import MASKS_PREFIX
         from sanerf.run.folder import open_run
         from sanerf.run.relink import check_photographs
-        from sanerf.run.segment_run import MASKS_PREFIX, segment_instantly, segment_run
+        from sanerf.run.segment_run import segment_and_refine, segment_instantly, segment_run
         from sanerf.segmenter.load import check_segmenter
 
         if self.refine < 0:
             raise UserError(f"--refine should be 0 or more, not {self.refine}")
+        if self.then_refine and not self.instant:
+            raise UserError("--then-refine goes on from the answer of --instant; ask for both")
         ready = self.segmenter.startswith(MASKS_PREFIX)
         # All that is wrong with prompts and options, before the field and its kernels are loaded.
         run = open_run(self.run_folder)
@@ -56,8 +63,8 @@ class Segment(CommonOptions):
             check_photographs(run)
         with progress_bars() as progress:
             opened = load_trained(run, self, with_objects=False)
-            segment = segment_instantly if self.instant else segment_run
-            segmentation, seconds = segment(
+            ask = segment_and_refine if self.then_refine else segment_instantly if self.instant else segment_run
+            asked = ask(
                 opened.run,
                 opened.renderer,
                 prompts,
@@ -66,11 +73,20 @@ class Segment(CommonOptions):
                 progress=progress,
                 refine=self.refine,
             )
+            answers, answered_after = [], []
+            for answer in [asked] if isinstance(asked, tuple) else asked:
+                answers.append(answer)
+                answered_after.append(round(time.monotonic() - began, 2))
+                if self.then_refine:
+                    how = "voted" if len(answers) == 1 else "refined"
+                    say(f"{how} answer stored in {answer[0].path} after {answered_after[-1]:.1f} s")
+        segmentation, seconds = answers[-1]
         result = {
             "objects": list(segmentation.names),
             "seconds": {stage: round(value, 2) for stage, value in seconds.items()},
             "predicted_iou": segmentation.predicted_iou,
             "suggested_clicks": segmentation.suggested_clicks,
+            "answered_after": answered_after,
             "peak_memory_gb": peak_memory_gb(),
         }
         stages = ", ".join(f"{stage} {value:.1f} s" for stage, value in seconds.items())

@@ -38,6 +38,14 @@ ARMS: dict[str, Arm] = {
         "the same with the authors' weight of 1 and colour threshold of 0.1",
         lambda c: replace(c, ray_pairs=replace(c.ray_pairs, weight=1.0, threshold=0.1)),
     ),
+    "agreement": Arm(
+        "masks count, from the second fit on, with the fourth power of their agreement with the field",
+        lambda c: replace(c, trust=replace(c.trust, agreement_power=4.0)),
+    ),
+    "predicted-iou": Arm(
+        "masks count as their decoder expects them to be good; of masks from files all are expected alike",
+        lambda c: replace(c, trust=replace(c.trust, predicted_iou_power=1.0)),
+    ),
     "half-steps": Arm("half the steps of each fit", lambda c: replace(c, steps=max(1, c.steps // 2))),
     "double-steps": Arm("twice the steps of each fit", lambda c: replace(c, steps=2 * c.steps)),
     "quarter-rays": Arm("a quarter of the rays kept", lambda c: replace(c, total_rays=max(1, c.total_rays // 4))),

@@ -24,8 +24,10 @@ from sanerf.evaluation.masks import MaskCounts, count_masks
 from sanerf.evaluation.noisy_masks import MaskNoise
 from sanerf.evaluation.run_evaluation import ScoredView, evaluate_run
 from sanerf.progress import Progress
-from sanerf.run.segment_run import Lifting, Stages, aggregate_masks, lay_rays, sample_cache, training_cameras
+from sanerf.run.decoding import training_cameras
+from sanerf.run.lifting import Lifting, aggregate_masks, lay_rays, sample_cache
 from sanerf.run.segmentation import Segmentation
+from sanerf.run.stages import Stages
 from sanerf.segmenter.coco_rle import to_coco
 
 PROTOCOL_VERSION = 2
@@ -133,7 +135,7 @@ def _lift_and_score(
     case: Case, given: GivenMasks, *, noise: Noise, seed: int, arm: str, samples: Path, progress: Progress
 ) -> JobResult:
     run, names = case.run, list(case.truth.names)
-    stages = Stages(progress, last="aggregate")
+    stages = Stages(progress, "aggregate")
     masks = masks_from_files(given.folder, names, run.scene, training_cameras(run))
     stages.end("decode")
     lifting, generator = Lifting(run, case.renderer, names, stages), torch.Generator().manual_seed(seed)

@@ -13,7 +13,7 @@ from sanerf.export.from_run import ObjectSource, ObjectSurface
 from sanerf.export.isolate import render_orbit
 from sanerf.prompts.file import ObjectPrompts, PromptSet
 from sanerf.render.pictures import draw_clicks, to_bytes
-from sanerf.run.segment_run import run_cameras
+from sanerf.run.decoding import run_cameras
 from sanerf.run.segmentation import render_objects
 
 ORBIT_FRAMES = 16

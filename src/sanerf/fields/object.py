@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from sanerf.fields.encodings import HashGrid, geometric_resolutions, seeded_mlp
+from sanerf.fields.voted import VotedField
 from sanerf.kernels.backend import Kernels
 from sanerf.kernels.reference import GridLevels
 from sanerf.shapes import Bool, Float, Int64
@@ -41,17 +42,33 @@ class ObjectField(nn.Module):
 
     Each object lives in a box, `box_low` to `box_high` (objects without background, 3), and there in the cells where
     `support` (objects without background, side side side, axes x y z) is true; at first in all of space.
+
+    With a voted field to start from, the logits are those of `start` and what is learnt on top: nothing, at first.
     """
 
     box_low: Tensor
     box_high: Tensor
     support: Tensor
 
-    def __init__(self, config: ObjectConfig, objects: int, kernels: Kernels, generator: torch.Generator):
+    def __init__(
+        self,
+        config: ObjectConfig,
+        objects: int,
+        kernels: Kernels,
+        generator: torch.Generator,
+        start: VotedField | None = None,
+    ):
         super().__init__()
+        assert start is None or len(start.low) == objects - 1, (len(start.low), objects)
         resolutions = geometric_resolutions(config.coarsest, config.finest, config.levels)
         self.grid = HashGrid(GridLevels(resolutions, 2**config.entries_log2), config.channels, kernels, generator)
         self.head = seeded_mlp((self.grid.width, config.hidden, objects), generator)
+        self.start = start
+        if start is not None:
+            last = self.head[-1]
+            assert isinstance(last, nn.Linear), last
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
         self.register_buffer("box_low", torch.full((objects - 1, 3), -torch.inf))
         self.register_buffer("box_high", torch.full((objects - 1, 3), torch.inf))
         self.register_buffer("support", torch.ones((objects - 1, *[SUPPORT_SIDE] * 3), dtype=torch.bool))
@@ -59,6 +76,8 @@ class ObjectField(nn.Module):
     def forward(self, p_world: Float[Tensor, "points 3"]) -> Float[Tensor, "points objects"]:
         """Logits, before compositing and softmax (Eq. 7)."""
         logits = self.head(self.grid(p_world))
+        if self.start is not None:
+            logits = logits + self.start(p_world)
         possible = torch.stack([self.may_be(k, p_world) for k in range(len(self.box_low))], dim=1)
         # No lower than the field learnt it: a ray at an object's edge ends on what lies behind, and with logits of -20
         # there it was lost (0.005 of mean IoU on the bundled scene's exact masks, 0.015 on noisy ones).

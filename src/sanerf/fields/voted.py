@@ -90,11 +90,11 @@ class VotedField(nn.Module):
         if len(inside):
             # From -1 to 1 between the outer faces of the box, last axis first, as grid_sample wants it.
             place = ((p_contracted[inside] - low) / (high - low) * 2 - 1).flip(1)
-            volume = self.get_buffer(f"share_{index}").float() / _WHOLE
+            volume = self.get_buffer(f"share_{index}").float()
             found = F.grid_sample(
                 volume[None, None], place[None, None, None], padding_mode="border", align_corners=False
             )
-            out[inside] = found[0, 0, 0, 0]
+            out[inside] = found[0, 0, 0, 0] / _WHOLE
         return out
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from sanerf.aggregate.local_rays import RayPairConfig
+from sanerf.aggregate.trust import TrustConfig
 from sanerf.errors import UserError
 from sanerf.fields.object import ObjectConfig
 from sanerf.fields.radiance import RadianceConfig
@@ -80,6 +81,10 @@ class AggregateConfig:
     """optimisation steps for each set of masks"""
     revisions: int = 2
     """times that the field's own rendering prompts the decoder again"""
+    settled: float = 2.0
+    """mean IoU of new masks with those before from which on they are not revised again; above 1 the number decides"""
+    refining_steps: int = 100
+    """optimisation steps that refine a vote"""
     reviews: int = 1
     """times that masks without a decoder, from files, are held against the field, and it is fitted on without those
     that contradict it"""
@@ -94,6 +99,7 @@ class AggregateConfig:
     total_rays: int = 1_000_000
     """rays whose samples are computed once and kept, over all decoded views"""
     ray_pairs: RayPairConfig = field(default_factory=RayPairConfig)
+    trust: TrustConfig = field(default_factory=TrustConfig)
 
 
 @dataclass(frozen=True)

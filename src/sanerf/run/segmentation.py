@@ -2,7 +2,8 @@
 
     segmentations/NNN/segmentation.json       format version, object names, segmenter, seed, seconds, prompts
     segmentations/NNN/prompts/NAME/KIND_I.png painted strokes and rough masks, which the prompts name from this folder
-    segmentations/NNN/object.safetensors      the object field, as segmentation.json says trained or voted
+    segmentations/NNN/object.safetensors      the object field, by segmentation.json voted, trained, or refined, that is
+                                              trained on top of a voted one
     segmentations/NNN/decoded/NAME/STEM.png   the decoder's own mask in each view it was asked in
 
 A name answers to the newest segmentation that has it; one whose names are all taken over is deleted.
@@ -31,9 +32,9 @@ from sanerf.render.images import RenderedImage, Renderer, render_image
 from sanerf.run.folder import Run
 from sanerf.shapes import Bool, Float
 
-FORMAT_VERSION = 3
-_READABLE_VERSIONS = (2, 3)
-"""Format 2 knew no voted fields."""
+FORMAT_VERSION = 4
+_READABLE_VERSIONS = (2, 3, 4)
+"""Format 2 knew no voted fields, format 3 no refined ones."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ def save_segmentation(
         write_tensors(folder / "object.safetensors", field.state_dict())
         for file, mask in masks.items():
             write_png(folder / file, mask.cpu().numpy())
-        kind = "voted" if isinstance(field, VotedField) else "trained"
+        kind = "voted" if isinstance(field, VotedField) else "trained" if field.start is None else "refined"
         document = {"format_version": FORMAT_VERSION, "field": kind, "names": list(names), **record}
         write_json(folder / "segmentation.json", document)
     for older in _folders(run):
@@ -126,14 +127,18 @@ def load_segmentations(run: Run, kernels: Kernels, device: torch.device) -> list
 def _stored_field(
     kind: str, tensors: dict[str, Tensor], names: Sequence[str], run: Run, kernels: Kernels
 ) -> ObjectField | VotedField:
-    if kind == "voted":
-        voted = VotedField.from_tensors(tensors)
-        if len(voted.low) != len(names):
-            raise ValueError(f"its field has {len(voted.low)} objects, its record names {len(names)}")
-        return voted
-    if kind != "trained":
+    if kind not in ("voted", "trained", "refined"):
         raise ValueError(f"no field is {kind!r}")
-    trained = ObjectField(run.config.object, 1 + len(names), kernels, torch.Generator())
+    start = None
+    if kind != "trained":
+        prefix = "" if kind == "voted" else "start."
+        own = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+        start = VotedField.from_tensors(own)
+        if len(start.low) != len(names):
+            raise ValueError(f"its field has {len(start.low)} objects, its record names {len(names)}")
+        if kind == "voted":
+            return start
+    trained = ObjectField(run.config.object, 1 + len(names), kernels, torch.Generator(), start)
     trained.load_state_dict(tensors)
     return trained
 

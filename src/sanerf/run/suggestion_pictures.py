@@ -1,4 +1,5 @@
-"""The pictures of a suggested click: the photograph with it, and a heat map of how unsure the segmentation is of the object there."""
+"""The pictures of a suggested click: the photograph with it, and a heat map of how unsure the segmentation is of the
+object there."""
 
 from pathlib import Path
 
@@ -10,8 +11,8 @@ from sanerf.data.images import load_mask
 from sanerf.files import write_png
 from sanerf.render.images import Renderer
 from sanerf.render.pictures import draw_clicks, overlay_heat, overlay_mask
+from sanerf.run.decoding import run_cameras, run_image
 from sanerf.run.folder import Run
-from sanerf.run.segment_run import run_cameras, run_image
 from sanerf.run.segmentation import Segmentation, render_objects
 from sanerf.segmenter.regions import mask_iou
 
