@@ -9,7 +9,8 @@ There are two ballots. In the first a mask counts as its decoder believes in it.
 view, and in the second a mask counts less the less it agrees: one that shows something else, not at all.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -22,7 +23,7 @@ from sanerf.aggregate.view_masks import ViewMasks
 from sanerf.fields.voted import VotedField, VotedVolume
 from sanerf.geometry.boxes import inside_box, trimmed_box
 from sanerf.geometry.contraction import contract
-from sanerf.shapes import Bool, Float
+from sanerf.shapes import Bool, Float, Int64
 
 CELLS = 128
 """Cells along the longest side of an object's box."""
@@ -42,15 +43,18 @@ Trust = dict[int, dict[str, float]]
 """How much the votes of a mask's pixels count, by view index and object name."""
 
 
-def vote_twice(bank: RayBank, masks: ViewMasks, names: Sequence[str]) -> VotedField:
-    """The field of a bank's rays under masks, on the bank's device."""
+def vote_twice(
+    bank: RayBank, masks: ViewMasks, names: Sequence[str], kept: Mapping[str, VotedVolume] | None = None
+) -> VotedField:
+    """The field of a bank's rays under masks, on the bank's device; of an earlier vote some objects may be `kept`."""
     masked = with_masks(bank, masks, names)
     believed = {
         view: {name: min(max(mask.predicted_iou, _LEAST_BELIEF), 1.0) for name, mask in of_view.items()}
         for view, of_view in masks.items()
     }
-    first = vote(masked, believed, names)
-    return vote(masked, agreeing(believed, masks, names=names, rendered=render_identities(first, masked)), names)
+    first = vote(masked, believed, names, kept)
+    trust = agreeing(believed, masks, names=names, rendered=render_identities(first, masked))
+    return vote(masked, trust, names, kept)
 
 
 def agreeing(
@@ -68,30 +72,48 @@ def agreeing(
     return out
 
 
-def vote(bank: RayBank, trust: Trust, names: Sequence[str]) -> VotedField:
+def vote(
+    bank: RayBank, trust: Trust, names: Sequence[str], kept: Mapping[str, VotedVolume] | None = None
+) -> VotedField:
     """One ballot of a bank with masks of the objects `names`, on the bank's device.
 
-    An object that no pixel with a solid sample is sure to be has no votes, and is nowhere.
+    An object that no pixel with a solid sample is sure to be has no votes, and is nowhere. Those in `kept` stay as they
+    were voted before, but for those whose box meets that of an object that is not: what that took is not theirs.
     """
-    p_contracted = contract(bank.p_world)
-    ray_index = torch.repeat_interleave(bank.first_sample.diff())
-    sure = bank.possible.sum(dim=1) == 1
-    volumes = []
-    for index, name in enumerate(names, start=1):
-        say = _say_of_rays(bank, trust, name)
-        is_object = bank.possible[:, index] & sure & (say > 0)
+    before = kept or {}
+    ballot = _Ballot(bank, contract(bank.p_world), torch.repeat_interleave(bank.first_sample.diff()), trust)
+    index = {name: number for number, name in enumerate(names, start=1)}
+    fresh = {name: ballot.volume(index[name], name) for name in names if name not in before}
+    volumes = dict(fresh)
+    for name, volume in before.items():
+        met = any(volume.meets(other) for other in fresh.values())
+        volumes[name] = ballot.volume(index[name], name) if met else volume
+    return VotedField([volumes[name] for name in names])
+
+
+@dataclass(frozen=True)
+class _Ballot:
+    """What all objects' votes are counted from."""
+
+    bank: RayBank
+    p_contracted: Float[Tensor, "samples 3"]
+    ray_index: Int64[Tensor, "samples"]
+    trust: Trust
+
+    def volume(self, index: int, name: str) -> VotedVolume:
+        """The votes of an object, whose identity is `index`."""
+        bank, say = self.bank, _say_of_rays(self.bank, self.trust, name)
+        is_object = bank.possible[:, index] & (bank.possible.sum(dim=1) == 1) & (say > 0)
         speaks = (is_object | ~bank.possible[:, index]) & (say > 0)
-        of_object = is_object[ray_index]
-        own = p_contracted[of_object & (bank.weights > _SOLID)]
+        of_object = is_object[self.ray_index]
+        own = self.p_contracted[of_object & (bank.weights > _SOLID)]
         if not len(own):
-            volumes.append(VotedVolume.nowhere(bank.weights.device))
-            continue
+            return VotedVolume.nowhere(bank.weights.device)
         low, high = trimmed_box(own, _MARGIN)
-        voters = inside_box(p_contracted, low, high).nonzero()[:, 0]
-        voters = voters[speaks[ray_index[voters]]]
-        votes = bank.weights[voters] * say[ray_index[voters]]
-        volumes.append(_counted(p_contracted[voters], votes, of_object[voters], low=low, high=high))
-    return VotedField(volumes)
+        voters = inside_box(self.p_contracted, low, high).nonzero()[:, 0]
+        voters = voters[speaks[self.ray_index[voters]]]
+        votes = bank.weights[voters] * say[self.ray_index[voters]]
+        return _counted(self.p_contracted[voters], votes, of_object[voters], low=low, high=high)
 
 
 def _say_of_rays(bank: RayBank, trust: Trust, name: str) -> Float[Tensor, "rays"]:

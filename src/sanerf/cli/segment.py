@@ -20,8 +20,12 @@ class Segment(CommonOptions):
 
     run_folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")] = field(kw_only=True)
     """trained run folder"""
-    prompts: Path = field(kw_only=True)
+    prompts: Path | None = None
     """prompts file: clicks, scribbles, boxes, masks and 3D points of each object; for masks:DIR names are enough"""
+    add: bool = False
+    """keep the run's objects: new ones come to them, and prompts of an object that is there to its earlier ones"""
+    remove: str | None = None
+    """objects, comma-separated, that the run shall forget; with --add those among the prompts start anew"""
     segmenter: str = "mini"
     """mini; sam:PATH, sam-hq:PATH or sam2:PATH, with a checkpoint file, a folder, a hub name or a name of `sanerf
     weights`; or masks:DIR for ready masks"""
@@ -35,12 +39,19 @@ class Segment(CommonOptions):
     def run(self) -> None:
         from sanerf.prompts.check import check_prompts
         from sanerf.prompts.file import read_prompts
+        from sanerf.run.add_objects import Addition, add_objects
         from sanerf.run.folder import open_run
         from sanerf.run.relink import check_photographs
         from sanerf.run.segment_run import MASKS_PREFIX, segment_instantly, segment_run
 
         if self.refine < 0:
             raise UserError(f"--refine should be 0 or more, not {self.refine}")
+        removed = tuple(name.strip() for name in self.remove.split(",")) if self.remove is not None else ()
+        if self.prompts is None:
+            self._remove(removed)
+            return
+        if removed and not self.add:
+            raise UserError("--remove goes alone or with --add; other objects than those of --prompts stay anyway")
         ready = self.segmenter.startswith(MASKS_PREFIX)
         # All that is wrong with the prompts, before the field and its kernels are loaded.
         run = open_run(self.run_folder)
@@ -53,16 +64,22 @@ class Segment(CommonOptions):
             check_photographs(run)
         with progress_bars() as progress:
             opened = load_trained(run, self, with_objects=False)
-            segment = segment_instantly if self.instant else segment_run
-            segmentation, seconds = segment(
-                opened.run,
-                opened.renderer,
-                prompts,
-                self.segmenter,
-                seed=self.seed,
-                progress=progress,
-                refine=self.refine,
-            )
+            if self.add:
+                addition = Addition(prompts, self.segmenter, self.instant, self.refine, removed)
+                segmentation, seconds = add_objects(
+                    opened.run, opened.renderer, addition, seed=self.seed, progress=progress
+                )
+            else:
+                segment = segment_instantly if self.instant else segment_run
+                segmentation, seconds = segment(
+                    opened.run,
+                    opened.renderer,
+                    prompts,
+                    self.segmenter,
+                    seed=self.seed,
+                    progress=progress,
+                    refine=self.refine,
+                )
         result = {
             "objects": list(segmentation.names),
             "seconds": {stage: round(value, 2) for stage, value in seconds.items()},
@@ -70,3 +87,15 @@ class Segment(CommonOptions):
         }
         stages = ", ".join(f"{stage} {value:.1f} s" for stage, value in seconds.items())
         print_result(self, result, [f"segmented {', '.join(segmentation.names)}: {stages} ({peak_memory_note()})"])
+
+    def _remove(self, names: tuple[str, ...]) -> None:
+        from sanerf.run.folder import open_run
+        from sanerf.run.lock import run_lock
+        from sanerf.run.segmentation import remove_objects
+
+        if not names or self.add:
+            raise UserError("sanerf segment needs --prompts; see `sanerf segment --help`")
+        run = open_run(self.run_folder)
+        with run_lock(run.path):
+            remove_objects(run, names)
+        print_result(self, {"removed": list(names)}, [f"removed {', '.join(names)}"])

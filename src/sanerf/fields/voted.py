@@ -37,6 +37,10 @@ class VotedVolume:
         """From shares in [0, 1]."""
         return VotedVolume(low, high, (share * _WHOLE).round().to(torch.uint8))
 
+    def meets(self, other: "VotedVolume") -> bool:
+        """Whether the two boxes have a part in common."""
+        return bool(((self.low < other.high) & (other.low < self.high)).all())
+
     @staticmethod
     def nowhere(device: torch.device) -> "VotedVolume":
         """Of an object without votes."""
@@ -71,6 +75,10 @@ class VotedField(nn.Module):
         if any(share.ndim != 3 or share.dtype != torch.uint8 for share in shares):
             raise ValueError("shares should be bytes on three axes")
         return VotedField([VotedVolume(*parts) for parts in zip(low, high, shares, strict=True)])
+
+    def volume(self, index: int) -> VotedVolume:
+        """An object's volume, counted from zero without the background."""
+        return VotedVolume(self.low[index], self.high[index], self.get_buffer(f"share_{index}"))
 
     def forward(self, p_world: Float[Tensor, "points 3"]) -> Float[Tensor, "points objects"]:
         """Logits, before compositing and softmax (Eq. 7)."""

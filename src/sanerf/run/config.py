@@ -78,6 +78,8 @@ class AggregateConfig:
 
     steps: int = 300
     """optimisation steps for each set of masks"""
+    added_steps: int = 100
+    """the same where objects are added to a trained field"""
     revisions: int = 2
     """times that the field's own rendering prompts the decoder again"""
     reviews: int = 1

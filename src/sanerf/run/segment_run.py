@@ -32,6 +32,7 @@ from sanerf.prompts.lift import LiftedPrompts, lift_objects
 from sanerf.render.images import Renderer, render_image
 from sanerf.render.pictures import to_bytes
 from sanerf.run.folder import Run
+from sanerf.run.kept_masks import mask_pictures, mask_record
 from sanerf.run.lock import run_lock
 from sanerf.run.segmentation import Segmentation, save_segmentation
 from sanerf.segmenter.cache import FeatureCache
@@ -143,11 +144,27 @@ def _segment_alone(
     run: Run, renderer: Renderer, request: _Request, progress: Progress
 ) -> tuple[Segmentation, dict[str, float]]:
     """With the run locked, once what can be told from the request alone is in order."""
-    if request.refine and request.segmenter.startswith(MASKS_PREFIX):
-        raise UserError(f"--refine gives masks back to a decoder; {request.segmenter} has none")
+    check_refine(request.segmenter, request.refine)
     check_prompts(request.prompts, run.scene)
     with run_lock(run.path):
         return _segment(run, renderer, request, progress)
+
+
+def check_refine(segmenter: str, refine: int) -> None:
+    """Raise UserError where masks shall go back to a decoder and there is none."""
+    if refine and segmenter.startswith(MASKS_PREFIX):
+        raise UserError(f"--refine gives masks back to a decoder; {segmenter} has none")
+
+
+def first_masks(
+    run: Run, renderer: Renderer, prompts: PromptSet, segmenter: str, stages: "Stages", refine: int
+) -> tuple[Decoder | None, ViewMasks]:
+    """What the prompts alone say of all training views, and the decoder that said it, if there is one."""
+    if segmenter.startswith(MASKS_PREFIX):
+        folder, names = Path(segmenter.removeprefix(MASKS_PREFIX)), [entry.name for entry in prompts.objects]
+        return None, masks_from_files(folder, names, run.scene, training_cameras(run))
+    decoder = open_decoder(run, segmenter, renderer.density_grid.device)
+    return decoder, _decode_prompts(decoder, prompts, renderer, stages, refine)
 
 
 def _segment(
@@ -157,13 +174,8 @@ def _segment(
     # Before the long work, during which a user may move the files.
     kept_prompts, drawings = copy_drawings(request.prompts)
     stages = Stages(progress, last="vote" if request.instant else "aggregate")
-    if request.segmenter.startswith(MASKS_PREFIX):
-        folder = Path(request.segmenter.removeprefix(MASKS_PREFIX))
-        decoder, masks = None, masks_from_files(folder, names, run.scene, training_cameras(run))
-    else:
-        decoder = open_decoder(run, request.segmenter, renderer.density_grid.device)
-        masks = _decode_prompts(decoder, request.prompts, renderer, stages, request.refine)
-    _check_masks(masks, names)
+    decoder, masks = first_masks(run, renderer, request.prompts, request.segmenter, stages, request.refine)
+    check_masks(masks, names)
     stages.end("decode")
     lifting, generator = Lifting(run, renderer, names, stages), torch.Generator().manual_seed(request.seed)
     if request.instant:
@@ -182,8 +194,9 @@ def _segment(
         "refine": request.refine,
         "seconds": stages.seconds,
         "prompts": prompts_to_json(kept_prompts),
+        **mask_record(masks, run.scene),
     }
-    pictures = {**drawings, **_decoded_masks(run, masks)}
+    pictures = {**drawings, **mask_pictures(masks, run.scene)}
     return save_segmentation(run, names, field=field, record=record, masks=pictures), stages.seconds
 
 
@@ -236,7 +249,7 @@ def sample_cache(path: Path, field: Field) -> SampleCache | None:
     return None
 
 
-def _sparse(run: Run, renderer: Renderer) -> Renderer:
+def sparse_renderer(run: Run, renderer: Renderer) -> Renderer:
     """A renderer that samples as densely as training does: a bank twice as dense costs twice the time, and exact masks
     taught the object field as much without (0.965 mean IoU on the bundled scene)."""
     sampling = run.config.sampling
@@ -260,7 +273,7 @@ def lay_rays(
     run = lifting.run
     bank = build_ray_bank(
         training_cameras(run),
-        _sparse(run, lifting.renderer),
+        sparse_renderer(run, lifting.renderer),
         total_rays=total_rays,
         weight_threshold=run.config.aggregate.weight_threshold,
         generator=generator,
@@ -276,7 +289,7 @@ def aggregate_masks(
 ) -> tuple[ObjectField, ViewMasks]:
     """The object field of some masks, revised by the decoder if there is one, and the masks it was fitted to last."""
     run, renderer, names, stages = lifting.run, lifting.renderer, lifting.names, lifting.stages
-    config, cameras, sparse = run.config.aggregate, training_cameras(run), _sparse(run, renderer)
+    config, cameras, sparse = run.config.aggregate, training_cameras(run), sparse_renderer(run, renderer)
     field = ObjectField(run.config.object, 1 + len(names), renderer.kernels, generator).to(renderer.density_grid.device)
 
     def fit(masked: RayBank, of_views: ViewMasks, revision: int) -> None:
@@ -324,7 +337,8 @@ def aggregate_masks(
     return field.requires_grad_(False), masks
 
 
-def _check_masks(masks: ViewMasks, names: list[str]) -> None:
+def check_masks(masks: ViewMasks, names: list[str]) -> None:
+    """Raise UserError for an object of which no view has a mask, or none that is not empty."""
     for name in names:
         if not any(name in of_view for of_view in masks.values()):
             raise UserError(
@@ -332,12 +346,3 @@ def _check_masks(masks: ViewMasks, names: list[str]) -> None:
             )
         if not any(bool((of_view[name].probability > 0.5).any()) for of_view in masks.values() if name in of_view):
             raise UserError(f"the masks of the object {name!r} are empty in every view; click again")
-
-
-def _decoded_masks(run: Run, masks: ViewMasks) -> dict[Path, Bool[torch.Tensor, "_ _"]]:
-    """Decoded masks by the paths that their pictures have in the segmentation's folder."""
-    return {
-        Path("decoded", name, f"{run.scene.output_stem(view)}.png"): mask.probability > 0.5
-        for view, of_view in masks.items()
-        for name, mask in of_view.items()
-    }

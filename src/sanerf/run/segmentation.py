@@ -5,12 +5,13 @@
     segmentations/NNN/object.safetensors      the object field, as segmentation.json says trained or voted
     segmentations/NNN/decoded/NAME/STEM.png   the decoder's own mask in each view it was asked in
 
-A name answers to the newest segmentation that has it; one whose names are all taken over is deleted.
+A name answers to the newest segmentation that has it; one whose names are all taken over or removed is deleted. Objects
+that were removed keep their place in the field, so that nothing changes for the others; segmentation.json names them.
 """
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,11 @@ class Segmentation:
     field: ObjectField | VotedField
     record: dict[str, Any]
 
+    @property
+    def removed(self) -> frozenset[str]:
+        """Those of the names that answer no more."""
+        return frozenset(self.record.get("removed", ()))
+
 
 @dataclass(frozen=True)
 class RenderedObjects:
@@ -69,8 +75,12 @@ def save_segmentation(
     field: ObjectField | VotedField,
     record: dict[str, Any],
     masks: Mapping[Path, Tensor],
+    forgotten: Collection[str] = (),
 ) -> Segmentation:
-    """Write a new segmentation; `masks` are bool and have the paths of their pictures in its folder."""
+    """Write a new segmentation; `masks` are bool or bytes and have the paths of their pictures in its folder.
+
+    Older ones that have no names but those and the `forgotten` are deleted then.
+    """
     numbers = [int(path.name) for path in _folders(run)]
     path = run.segmentations / f"{max(numbers, default=0) + 1:03d}"
     with atomic_folder(path) as folder:
@@ -81,7 +91,7 @@ def save_segmentation(
         document = {"format_version": FORMAT_VERSION, "field": kind, "names": list(names), **record}
         write_json(folder / "segmentation.json", document)
     for older in _folders(run):
-        if older != path and _is_taken_over(older, names):
+        if older != path and _is_taken_over(older, {*names, *forgotten}):
             shutil.rmtree(older)
     return Segmentation(path, tuple(names), field, document)
 
@@ -123,12 +133,45 @@ def _folders(run: Run) -> list[Path]:
     return sorted(numbered, key=lambda path: int(path.name), reverse=True)
 
 
-def _is_taken_over(path: Path, names: Sequence[str]) -> bool:
+def _is_taken_over(path: Path, names: Collection[str]) -> bool:
     """Whether all names of a stored segmentation are among `names`. One that cannot be read is left for its reader."""
     try:
-        return set(_read_record(path)["names"]) <= set(names)
+        return _present(_read_record(path)) <= set(names)
     except UserError:
         return False
+
+
+def _present(record: dict[str, Any]) -> set[str]:
+    """The names of a record that were not removed."""
+    return set(record["names"]) - set(record.get("removed", ()))
+
+
+def remove_objects(run: Run, names: Sequence[str]) -> None:
+    """Let some names answer no more; all others stay as they are. UserError for a name that no segmentation has.
+
+    Whoever calls holds the run's lock.
+    """
+    # Oldest first: interrupted, a name still answers to its newest segmentation or not at all.
+    records = {path: _read_record(path) for path in reversed(_folders(run))}
+    known = set().union(*(_present(record) for record in records.values()))
+    for name in names:
+        if name not in known:
+            raise UserError(f"{run.path} has no object {name!r}; {_known_objects(known)}")
+    for path, record in records.items():
+        gone = _present(record) & set(names)
+        if gone == _present(record):
+            shutil.rmtree(path)
+        elif gone:
+            objects = [entry for entry in record["prompts"]["objects"] if entry["name"] not in gone]
+            removed = sorted(gone | set(record.get("removed", ())))
+            write_json(path / "segmentation.json", {**record, "removed": removed, "prompts": {"objects": objects}})
+            for name in gone:
+                for kind in ("decoded", "prompts"):
+                    shutil.rmtree(path / kind / name, ignore_errors=True)
+
+
+def _known_objects(names: Collection[str]) -> str:
+    return f"its objects are: {', '.join(sorted(names)) or 'none yet: run `sanerf segment` first'}"
 
 
 def _read_record(path: Path) -> dict[str, Any]:
@@ -147,7 +190,8 @@ def owners(segmentations: Sequence[Segmentation]) -> dict[str, Segmentation]:
     out: dict[str, Segmentation] = {}
     for segmentation in segmentations:
         for name in segmentation.names:
-            out.setdefault(name, segmentation)
+            if name not in segmentation.removed:
+                out.setdefault(name, segmentation)
     return out
 
 
@@ -155,8 +199,7 @@ def find_object(segmentations: Sequence[Segmentation], name: str, run: Run) -> S
     """The segmentation that an object name answers to. UserError where there is none."""
     found = owners(segmentations)
     if name not in found:
-        known = ", ".join(sorted(found)) or "none yet: run `sanerf segment` first"
-        raise UserError(f"{run.path} has no object {name!r}; its objects are: {known}")
+        raise UserError(f"{run.path} has no object {name!r}; {_known_objects(found)}")
     return found[name]
 
 
@@ -185,7 +228,7 @@ def render_objects(
         for segmentation, logits in zip(segmentations, flat.split(widths, dim=1), strict=True):
             probabilities = object_probabilities(segmentation, logits, accumulation)
             for index, name in enumerate(segmentation.names, start=1):
-                if owner[name] is segmentation:
+                if owner.get(name) is segmentation:
                     shape = (camera.height, camera.width)
                     probability[name] = probabilities[:, index].reshape(shape)
                     others = torch.cat([probabilities[:, :index], probabilities[:, index + 1 :]], dim=1).amax(dim=1)

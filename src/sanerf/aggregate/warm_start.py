@@ -1,0 +1,80 @@
+"""An object field that goes on from an earlier one: other objects come to it, and only they are asked about again.
+
+The hash grid and the hidden layer are shared by all identities, and the head's last layer has a row for each. So an
+identity that stays brings its row along, and a new one begins as background does, a little less likely everywhere: at
+first the field answers as the earlier one did, and from there the masks part the new object from its surroundings.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import torch
+
+from sanerf.aggregate.ray_bank import RayBank, with_masks
+from sanerf.aggregate.revise import RenderedIdentities, render_identities, with_lost_objects
+from sanerf.aggregate.view_masks import ViewMasks
+from sanerf.fields.object import ObjectConfig, ObjectField
+from sanerf.kernels.backend import Kernels
+
+LESS_LIKELY = 2.0
+"""A new object's logit is so much below the background's where nothing has been learnt of it."""
+
+
+def widened_field(
+    before: ObjectField, names_before: Sequence[str], names: Sequence[str], config: ObjectConfig, kernels: Kernels
+) -> ObjectField:
+    """A field of the objects `names` that starts from one of `names_before`, on its device, ready to be trained.
+
+    Objects without a place in the earlier field begin as its background less `LESS_LIKELY`; those without a place in
+    the new one are left out. All of space is every object's again.
+    """
+    field = ObjectField(config, 1 + len(names), kernels, torch.Generator()).to(before.box_low.device)
+    last, last_before = field.head[-1], before.head[-1]
+    assert isinstance(last, torch.nn.Linear) and isinstance(last_before, torch.nn.Linear)
+    old = {name: row for row, name in enumerate(names_before, start=1)}
+    rows = [0, *(old.get(name, 0) for name in names)]
+    with torch.no_grad():
+        field.grid.table.copy_(before.grid.table)
+        for layer, layer_before in zip(field.head[:-1], before.head[:-1], strict=True):
+            layer.load_state_dict(layer_before.state_dict())
+        last.weight.copy_(last_before.weight[rows])
+        last.bias.copy_(last_before.bias[rows])
+        fresh = torch.tensor([name not in old for name in names], device=last.bias.device)
+        last.bias[1:] -= LESS_LIKELY * fresh
+    return field
+
+
+def refit_and_revise(
+    field: ObjectField,
+    bank: RayBank,
+    *,
+    masks: ViewMasks,
+    names: Sequence[str],
+    asked: Sequence[str],
+    revisions: int,
+    fit: Callable[[RayBank, ViewMasks, int], None],
+    revise: Callable[[dict[int, RenderedIdentities]], ViewMasks],
+) -> ViewMasks:
+    """`aggregate.revise.fit_and_revise` where the decoder is asked about the objects `asked` alone.
+
+    `revise` is given what the field renders of those, in their order; the others' masks stay. Gives the masks of the
+    last fit.
+    """
+    fit(with_masks(bank, masks, names), masks, 0)
+    for revision in range(1, revisions + 1):
+        rendered = render_identities(field, bank)
+        revised = revise({view: of_identities(of_view, names, asked) for view, of_view in rendered.items()})
+        # Objects that the answers lack keep their masks, and so do those that were not asked about.
+        masks = with_lost_objects(revised, masks)
+        fit(with_masks(bank, masks, names), masks, revision)
+    return masks
+
+
+def of_identities(rendered: RenderedIdentities, names: Sequence[str], asked: Sequence[str]) -> RenderedIdentities:
+    """What was rendered of some objects, in the order of `asked`, behind the most probable of all other identities:
+    an object is the most probable identity where it was before."""
+    chosen = [1 + list(names).index(name) for name in asked]
+    others = [index for index in range(1 + len(names)) if index not in chosen]
+    probability = rendered.probability
+    rest = probability[..., others].amax(dim=-1, keepdim=True)
+    return replace(rendered, probability=torch.cat([rest, probability[..., chosen]], dim=-1))

@@ -1,0 +1,85 @@
+"""A field that goes on from an earlier one: it begins with the same answers, and asks about chosen objects alone."""
+
+import torch
+
+from analytic_scene import numba_kernels
+from sanerf.aggregate.ray_bank import PixelLattice, RayBank
+from sanerf.aggregate.revise import RenderedIdentities
+from sanerf.aggregate.view_masks import ViewMask
+from sanerf.aggregate.warm_start import LESS_LIKELY, of_identities, refit_and_revise, widened_field
+from sanerf.fields.object import ObjectConfig, ObjectField
+
+CONFIG = ObjectConfig(levels=2, entries_log2=6, coarsest=4, finest=8, hidden=8)
+POINTS = 2 * torch.rand(3000, 3, generator=torch.Generator().manual_seed(1)) - 1
+
+
+def earlier_field() -> ObjectField:
+    """Of a cup and a hat, the hat limited to the right half."""
+    generator = torch.Generator().manual_seed(0)
+    field = ObjectField(CONFIG, 3, numba_kernels, generator)
+    with torch.no_grad():
+        field.grid.table.copy_(torch.randn(field.grid.table.shape, generator=generator))
+    return field
+
+
+def test_it_begins_with_the_earlier_answers_and_new_objects_lose_to_the_background_everywhere():
+    before = earlier_field()
+    with torch.no_grad():
+        old = before(POINTS)
+        new = widened_field(before, ["cup", "hat"], ["hat", "bowl", "cup"], CONFIG, numba_kernels)(POINTS)
+    torch.testing.assert_close(new[:, [0, 3, 1]], old, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(new[:, 2], old[:, 0] - LESS_LIKELY, rtol=1e-5, atol=1e-5)
+    assert torch.equal(torch.tensor([0, 2, 9, 1])[new.argmax(dim=1)], old.argmax(dim=1)), "cup is 1 and hat 2"
+
+
+def test_what_is_left_out_leaves_no_row_and_limits_do_not_stay():
+    before = earlier_field()
+    before.box_low[:], before.box_high[:] = -0.1, 0.1
+    field = widened_field(before, ["cup", "hat"], ["hat"], CONFIG, numba_kernels)
+    with torch.no_grad():
+        unlimited = before.head(before.grid(POINTS))
+        torch.testing.assert_close(field(POINTS), unlimited[:, [0, 2]], rtol=1e-5, atol=1e-5)
+    assert all(parameter.requires_grad for parameter in field.parameters())
+    field.head[-1].weight.data.zero_()
+    assert before.head[-1].weight.any(), "the earlier field's weights are its own"
+
+
+def lattice(first: int = 0) -> PixelLattice:
+    return PixelLattice(first, 1, 4, 0, 0, 1)
+
+
+def test_an_object_that_is_asked_about_is_the_most_probable_where_it_was():
+    probability = torch.rand(1, 4, 5, generator=torch.Generator().manual_seed(0))
+    rendered = RenderedIdentities(lattice(), probability)
+    found = of_identities(rendered, ["a", "b", "c", "d"], ["d", "b"])
+    assert torch.equal(found.probability[..., 1], probability[..., 4])
+    assert torch.equal(found.probability[..., 2], probability[..., 2])
+    assert torch.equal(found.probability[..., 0], probability[..., [0, 1, 3]].amax(dim=-1))
+    for place, index in ((1, 4), (2, 2)):
+        assert torch.equal(found.probability.argmax(dim=-1) == place, probability.argmax(dim=-1) == index)
+
+
+def test_only_the_asked_objects_masks_are_revised():
+    """Two views of four pixels; the decoder answers about the cup in the first, and then no more about anything."""
+    rays = 8
+    bank = RayBank(
+        torch.zeros(rays, 3), torch.ones(rays), torch.arange(rays + 1), torch.ones(rays), torch.ones(rays),
+        torch.ones(rays, 1, dtype=torch.bool), {0: lattice(), 1: lattice(4)},
+    )  # fmt: skip
+    mask = {name: ViewMask(torch.full((1, 4), 0.9), value) for name, value in (("cup", 0.1), ("hat", 0.2))}
+    answer = ViewMask(torch.tensor([[0.9, 0.1, 0.1, 0.1]]), 0.7)
+    answers = [{0: {"cup": answer}}, {}]
+    fitted, shown = [], []
+    out = refit_and_revise(
+        earlier_field(),
+        bank,
+        masks={0: dict(mask), 1: dict(mask)},
+        names=["hat", "cup"],
+        asked=["cup"],
+        revisions=2,
+        fit=lambda masked, masks, number: fitted.append((number, masked.possible[0].tolist(), masks)),
+        revise=lambda rendered: (shown.append(rendered), answers[len(shown) - 1])[1],
+    )
+    assert out == {0: {"cup": answer, "hat": mask["hat"]}, 1: {"hat": mask["hat"]}}
+    assert [number for number, _, _ in fitted] == [0, 1, 2] and fitted[2][2] == out
+    assert all(of_view.probability.shape[-1] == 2 for rendered in shown for of_view in rendered.values())
