@@ -26,7 +26,7 @@ def test_a_view_has_one_box_and_one_mask_and_all_else_is_kept():
     before = ObjectPrompts(
         "cup",
         points_3d=(PointPrompt3D((0.0, 0.0, 0.0), 1), PointPrompt3D((1.0, 0.0, 0.0), 1)),
-        boxes=(BoxPrompt("0.png", (0, 0, 2, 2)), BoxPrompt("1.png", (0, 0, 3, 3))),
+        boxes=(BoxPrompt("0.png", (0.0, 0.0, 2.0, 2.0)), BoxPrompt("1.png", (0.0, 0.0, 3.0, 3.0))),
         text="a cup",
         scribbles=(LineScribble("0.png", ((1.0, 1.0),), 1),),
         masks=(MaskPrompt("0.png", Path("a.png")), MaskPrompt("1.png", Path("b.png"))),
@@ -34,7 +34,7 @@ def test_a_view_has_one_box_and_one_mask_and_all_else_is_kept():
     more = ObjectPrompts(
         "cup",
         points_3d=(PointPrompt3D((1.0, 0.0, 0.0), 0),),
-        boxes=(BoxPrompt("images/0.png", (1, 1, 2, 2)),),
+        boxes=(BoxPrompt("images/0.png", (1.0, 1.0, 2.0, 2.0)),),
         scribbles=(LineScribble("1.png", ((2.0, 2.0),), 0),),
         masks=(MaskPrompt("images/1.png", Path("c.png")),),
     )

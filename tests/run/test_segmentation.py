@@ -14,6 +14,7 @@ from analytic_scene import BALL_RADIUS, camera_at, cast, numba_kernels, stage_re
 from sanerf.aggregate.view_masks import ViewMask
 from sanerf.data.scene import Scene, View
 from sanerf.errors import UserError
+from sanerf.fields.known import KnownSpace
 from sanerf.fields.object import ObjectConfig, ObjectField
 from sanerf.fields.voted import VotedField, VotedVolume
 from sanerf.geometry.transforms import IDENTITY
@@ -296,3 +297,20 @@ def test_masks_are_read_back_with_what_their_decoder_believed(run):
     assert read_masks(older, ["hat"], run.scene, cameras)[0]["hat"].predicted_iou == 1.0
     with pytest.raises(UserError, match=r"0\.png should have 8 x 8 pixels"):
         read_masks(saved, ["cup"], run.scene, {0: camera_at(0.0, 0.0, size=8)})
+
+
+def test_what_no_mask_saw_is_unknown_beside_all_objects(run):
+    """Masks looked at the left half of space alone: what is seen in the right half of the picture is unknown."""
+    cells = torch.zeros(8, 8, 8, dtype=torch.bool)
+    cells[:4] = True
+    segmentation = replace(save(run, "hat", "ball"), field=BallField(2, which=2))
+    camera = camera_at(0.0, 0.0, size=24)
+    with_unknown = render_objects(stage_renderer(), camera, [segmentation], (0.0, 0.0, 0.0), KnownSpace(cells))
+    alone = render_objects(stage_renderer(), camera, [], (0.0, 0.0, 0.0), KnownSpace(cells))
+    without = render_objects(stage_renderer(), camera, [segmentation], (0.0, 0.0, 0.0))
+    assert with_unknown.unknown is not None and alone.unknown is not None and without.unknown is None
+    expected = torch.zeros(24, 24)
+    expected[:, 12:] = 1.0
+    torch.testing.assert_close(with_unknown.unknown, expected, rtol=0, atol=0.01)
+    assert torch.equal(alone.unknown, with_unknown.unknown)
+    assert torch.equal(with_unknown.margin["ball"], without.margin["ball"])

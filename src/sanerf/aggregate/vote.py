@@ -34,7 +34,7 @@ _LEAST_BELIEF = 0.05
 _AGREEMENT_POWER = 4
 _DOUBLINGS = 3
 """Times that two cells along each axis are taken together."""
-_SOLID = 0.1
+SOLID = 0.1
 """Samples of less compositing weight are fog, or what is seen through an edge; boxes are about the others."""
 _MARGIN = 0.1
 """A box is grown by this share of its longest side."""
@@ -73,15 +73,21 @@ def agreeing(
 
 
 def vote(
-    bank: RayBank, trust: Trust, names: Sequence[str], kept: Mapping[str, VotedVolume] | None = None
+    bank: RayBank,
+    trust: Trust,
+    names: Sequence[str],
+    kept: Mapping[str, VotedVolume] | None = None,
+    *,
+    unvoted: float = 0.0,
 ) -> VotedField:
     """One ballot of a bank with masks of the objects `names`, on the bank's device.
 
     An object that no pixel with a solid sample is sure to be has no votes, and is nowhere. Those in `kept` stay as they
     were voted before, but for those whose box meets that of an object that is not: what that took is not theirs.
+    Inside of a box an object has the share `unvoted` of places with no votes near them.
     """
     before = kept or {}
-    ballot = _Ballot(bank, contract(bank.p_world), torch.repeat_interleave(bank.first_sample.diff()), trust)
+    ballot = _Ballot(bank, contract(bank.p_world), torch.repeat_interleave(bank.first_sample.diff()), trust, unvoted)
     index = {name: number for number, name in enumerate(names, start=1)}
     fresh = {name: ballot.volume(index[name], name) for name in names if name not in before}
     volumes = dict(fresh)
@@ -99,6 +105,7 @@ class _Ballot:
     p_contracted: Float[Tensor, "samples 3"]
     ray_index: Int64[Tensor, "samples"]
     trust: Trust
+    unvoted: float
 
     def volume(self, index: int, name: str) -> VotedVolume:
         """The votes of an object, whose identity is `index`."""
@@ -106,14 +113,15 @@ class _Ballot:
         is_object = bank.possible[:, index] & (bank.possible.sum(dim=1) == 1) & (say > 0)
         speaks = (is_object | ~bank.possible[:, index]) & (say > 0)
         of_object = is_object[self.ray_index]
-        own = self.p_contracted[of_object & (bank.weights > _SOLID)]
+        own = self.p_contracted[of_object & (bank.weights > SOLID)]
         if not len(own):
             return VotedVolume.nowhere(bank.weights.device)
         low, high = trimmed_box(own, _MARGIN)
         voters = inside_box(self.p_contracted, low, high).nonzero()[:, 0]
         voters = voters[speaks[self.ray_index[voters]]]
         votes = bank.weights[voters] * say[self.ray_index[voters]]
-        return _counted(self.p_contracted[voters], votes, of_object[voters], low=low, high=high)
+        of_voters = of_object[voters]
+        return _counted(self.p_contracted[voters], votes, of_voters, low=low, high=high, unvoted=self.unvoted)
 
 
 def _say_of_rays(bank: RayBank, trust: Trust, name: str) -> Float[Tensor, "rays"]:
@@ -131,6 +139,7 @@ def _counted(
     *,
     low: Float[Tensor, "3"],
     high: Float[Tensor, "3"],
+    unvoted: float,
 ) -> VotedVolume:
     """One object's volume from all votes in its box."""
     cell = ((high - low).max() / CELLS).clamp(min=1e-9)
@@ -141,20 +150,25 @@ def _counted(
     place = (x * ny + y) * nz + z
     all_votes = torch.bincount(place, votes, nx * ny * nz).reshape(nx, ny, nz).float()
     own_votes = torch.bincount(place, votes * of_object, nx * ny * nz).reshape(nx, ny, nz).float()
-    return VotedVolume.of_shares(low, low + sides * cell, shares(own_votes, all_votes, doublings=_DOUBLINGS))
+    found = shares(own_votes, all_votes, doublings=_DOUBLINGS, unvoted=unvoted)
+    return VotedVolume.of_shares(low, low + sides * cell, found)
 
 
 def shares(
-    own_votes: Float[Tensor, "nx ny nz"], all_votes: Float[Tensor, "nx ny nz"], *, doublings: int
+    own_votes: Float[Tensor, "nx ny nz"],
+    all_votes: Float[Tensor, "nx ny nz"],
+    *,
+    doublings: int,
+    unvoted: float = 0.0,
 ) -> Float[Tensor, "nx ny nz"]:
     """Each cell's share of votes, (own + LEAN s) / (all + LEAN), with s the share of the larger cells around it.
 
     That is interpolated between their centres, and found likewise `doublings` times; the largest cells stand for
-    themselves, with a share of zero where they have no votes.
+    themselves, with the share `unvoted` where they have no votes.
     """
     if doublings == 0:
-        return torch.where(all_votes > 0, own_votes / all_votes.clamp(min=1e-12), 0.0)
+        return torch.where(all_votes > 0, own_votes / all_votes.clamp(min=1e-12), unvoted)
     own_larger, all_larger = (8 * F.avg_pool3d(votes[None], 2)[0] for votes in (own_votes, all_votes))
-    larger = shares(own_larger, all_larger, doublings=doublings - 1)
+    larger = shares(own_larger, all_larger, doublings=doublings - 1, unvoted=unvoted)
     around = F.interpolate(larger[None, None], scale_factor=2.0, mode="trilinear", align_corners=False)[0, 0]
     return (own_votes + LEAN * around) / (all_votes + LEAN)

@@ -31,12 +31,12 @@ class Render(CommonOptions):
     views: str = "test"
     """test, train, all, or a JSON file of cameras"""
     what: str = "rgb"
-    """comma-separated: rgb, depth, mask:NAME, overlay:NAME"""
+    """comma-separated: rgb, depth, unknown (where no mask has looked), mask:NAME, overlay:NAME"""
 
     def run(self) -> None:
         from sanerf.files import check_folder, shared_folder
         from sanerf.run.folder import open_run
-        from sanerf.run.render_run import parse_outputs, write_outputs
+        from sanerf.run.render_run import known_to_masks, parse_outputs, write_outputs
         from sanerf.run.segmentation import find_object, render_objects
 
         # Before the field is loaded.
@@ -49,9 +49,10 @@ class Render(CommonOptions):
             wanted = {name: find_object(opened.segmentations, name, run) for _, name in outputs if name}
             # Newest first, as `owners` wants them; each field is evaluated once for all its objects.
             segmentations = [s for s in opened.segmentations if s in wanted.values()]
+            known = known_to_masks(opened.segmentations, run) if ("unknown", "") in outputs else None
             with shared_folder(self.out, WRITER) as folder:
                 for done, (stem, camera) in enumerate(named, start=1):
-                    rendered = render_objects(opened.renderer, camera, segmentations, run.background)
+                    rendered = render_objects(opened.renderer, camera, segmentations, run.background, known)
                     write_outputs(folder, stem, rendered, outputs, run.scene.world_from_file.scale)
                     progress("render", done, len(named))
         result = {"out": str(self.out), "views": len(named), "peak_memory_gb": peak_memory_gb()}

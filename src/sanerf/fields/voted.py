@@ -89,7 +89,11 @@ class VotedField(nn.Module):
 
     def may_be(self, index: int, p_world: Float[Tensor, "points 3"]) -> Bool[Tensor, "points"]:
         """Whether an object, counted from zero without the background, has a say at points."""
-        return self._share(index, contract(p_world)) > _LEAST_SHARE
+        return self.share(index, p_world) > _LEAST_SHARE
+
+    def share(self, index: int, p_world: Float[Tensor, "points 3"]) -> Float[Tensor, "points"]:
+        """An object's share of the votes at points, counted as in `may_be`."""
+        return self._share(index, contract(p_world))
 
     def _share(self, index: int, p_contracted: Float[Tensor, "points 3"]) -> Float[Tensor, "points"]:
         low, high = self.low[index], self.high[index]

@@ -11,9 +11,10 @@ from typing import Any
 import torch
 
 from sanerf.aggregate.agreement import fit_and_review
+from sanerf.aggregate.evidence import gather_evidence
 from sanerf.aggregate.extent import limit_to_extent
 from sanerf.aggregate.local_rays import Surroundings
-from sanerf.aggregate.ray_bank import RayBank
+from sanerf.aggregate.ray_bank import RayBank, with_masks
 from sanerf.aggregate.revise import RenderedIdentities, revise_masks
 from sanerf.aggregate.training import train_object_field
 from sanerf.aggregate.view_masks import ViewMasks
@@ -106,7 +107,15 @@ def _add(
         **mask_record(masks, run.scene),
     }
     pictures = {**drawings, **mask_pictures(masks, run.scene)}
-    saved = save_segmentation(run, joined.names, field=field, record=record, masks=pictures, forgotten=addition.anew)
+    saved = save_segmentation(
+        run,
+        joined.names,
+        field=field,
+        record=record,
+        masks=pictures,
+        evidence=gather_evidence(with_masks(rays, masks, joined.names), joined.names, voted=addition.instant),
+        forgotten=addition.anew,
+    )
     return saved, stages.seconds
 
 

@@ -1,27 +1,39 @@
 """`render`: what is asked for of a rendered view, as files."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from sanerf.errors import UserError
+from sanerf.fields.known import KnownSpace, known_to_any
 from sanerf.files import atomic_write, write_png
 from sanerf.render.pictures import colour_depth, overlay_mask, to_bytes
-from sanerf.run.segmentation import RenderedObjects
+from sanerf.run.folder import Run
+from sanerf.run.segmentation import RenderedObjects, Segmentation
 
 Output = tuple[str, str]
 """A kind and an object's name, empty for what is no object's: ("rgb", "") or ("mask", "ring")."""
 
 
 def parse_outputs(what: str) -> list[Output]:
-    """`rgb,depth,mask:NAME,overlay:NAME` as kinds and names. UserError for anything else."""
+    """`rgb,depth,unknown,mask:NAME,overlay:NAME` as kinds and names. UserError for anything else."""
     out = []
     for part in what.split(","):
         kind, _, name = part.strip().partition(":")
-        if kind not in ("rgb", "depth", "mask", "overlay") or bool(name) != (kind in ("mask", "overlay")):
-            raise UserError(f"--what knows rgb, depth, mask:NAME and overlay:NAME, not {part.strip()!r}")
+        if kind not in ("rgb", "depth", "unknown", "mask", "overlay") or bool(name) != (kind in ("mask", "overlay")):
+            raise UserError(f"--what knows rgb, depth, unknown, mask:NAME and overlay:NAME, not {part.strip()!r}")
         out.append((kind, name))
     return out
+
+
+def known_to_masks(segmentations: Sequence[Segmentation], run: Run) -> KnownSpace:
+    """Where the masks of any of a run's segmentations looked. UserError where there are none, or no newer ones."""
+    spaces = [s.evidence.known for s in segmentations if s.evidence is not None]
+    if not spaces:
+        what = "was segmented by an older sanerf" if segmentations else "has no objects"
+        raise UserError(f"{run.path} {what}, so nobody knows where masks looked; run `sanerf segment` first")
+    return known_to_any(spaces)
 
 
 def write_outputs(
@@ -29,6 +41,7 @@ def write_outputs(
 ) -> None:
     """Write a view's outputs: FOLDER/rgb/STEM.png, FOLDER/depth/STEM.png and .npy, FOLDER/mask/NAME/STEM.png, ...
 
+    The picture of what is unknown is white where all light comes from where no mask has looked, black where none does.
     The .npy holds `depth_z` in the scene file's own unit, NaN where the ray hits nothing.
     """
     image = rendered.image
@@ -42,6 +55,9 @@ def write_outputs(
             write_png(folder / "depth" / f"{stem}.png", colour_depth(depth_z))
             with atomic_write(folder / "depth" / f"{stem}.npy") as temporary:
                 np.save(temporary, depth_z)
+        elif kind == "unknown":
+            assert rendered.unknown is not None
+            write_png(folder / "unknown" / f"{stem}.png", (rendered.unknown * 255).round().byte().cpu().numpy())
         elif kind == "mask":
             write_png(folder / "mask" / name / f"{stem}.png", rendered.mask(name).numpy())
         else:

@@ -10,9 +10,10 @@ import torch
 
 from sanerf.adapters.hash_field import HashField
 from sanerf.aggregate.agreement import fit_and_review
+from sanerf.aggregate.evidence import gather_evidence
 from sanerf.aggregate.extent import limit_to_extent
 from sanerf.aggregate.local_rays import Surroundings
-from sanerf.aggregate.ray_bank import RayBank, build_ray_bank
+from sanerf.aggregate.ray_bank import RayBank, build_ray_bank, with_masks
 from sanerf.aggregate.revise import RenderedIdentities, fit_and_revise, revise_masks
 from sanerf.aggregate.sample_cache import SampleCache
 from sanerf.aggregate.training import train_object_field
@@ -197,7 +198,9 @@ def _segment(
         **mask_record(masks, run.scene),
     }
     pictures = {**drawings, **mask_pictures(masks, run.scene)}
-    return save_segmentation(run, names, field=field, record=record, masks=pictures), stages.seconds
+    evidence = gather_evidence(with_masks(rays, masks, names), names, voted=request.instant)
+    saved = save_segmentation(run, names, field=field, record=record, masks=pictures, evidence=evidence)
+    return saved, stages.seconds
 
 
 class Stages:

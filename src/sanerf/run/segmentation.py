@@ -4,6 +4,7 @@
     segmentations/NNN/prompts/NAME/KIND_I.png painted strokes and rough masks, which the prompts name from this folder
     segmentations/NNN/object.safetensors      the object field, as segmentation.json says trained or voted
     segmentations/NNN/decoded/NAME/STEM.png   the decoder's own mask in each view it was asked in
+    segmentations/NNN/evidence.safetensors    where masks looked, and what they say there (`aggregate.evidence`)
 
 A name answers to the newest segmentation that has it; one whose names are all taken over or removed is deleted. Objects
 that were removed keep their place in the field, so that nothing changes for the others; segmentation.json names them.
@@ -20,8 +21,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sanerf.aggregate.evidence import Evidence
 from sanerf.aggregate.losses import mask_logits
 from sanerf.errors import UserError, on_one_line
+from sanerf.fields.known import KnownSpace
 from sanerf.fields.object import ObjectField
 from sanerf.fields.voted import VotedField
 from sanerf.files import atomic_folder, read_tensors, write_json, write_png, write_tensors
@@ -44,6 +47,8 @@ class Segmentation:
     names: tuple[str, ...]
     field: ObjectField | VotedField
     record: dict[str, Any]
+    evidence: Evidence | None = None
+    """None where an older sanerf, which did not keep it, wrote the segmentation"""
 
     @property
     def removed(self) -> frozenset[str]:
@@ -59,6 +64,8 @@ class RenderedObjects:
     image: RenderedImage
     probability: dict[str, Float[Tensor, "h w"]]
     margin: dict[str, Float[Tensor, "h w"]]
+    unknown: Float[Tensor, "h w"] | None = None
+    """of the light, the share that comes from where no mask has looked; None where that was not asked for"""
 
     def mask(self, name: str, height: int | None = None, width: int | None = None) -> Bool[Tensor, "mh mw"]:
         """An object's mask, at another resolution if one is given: the margin is interpolated, then cut at zero."""
@@ -75,6 +82,7 @@ def save_segmentation(
     field: ObjectField | VotedField,
     record: dict[str, Any],
     masks: Mapping[Path, Tensor],
+    evidence: Evidence | None = None,
     forgotten: Collection[str] = (),
 ) -> Segmentation:
     """Write a new segmentation; `masks` are bool or bytes and have the paths of their pictures in its folder.
@@ -85,6 +93,8 @@ def save_segmentation(
     path = run.segmentations / f"{max(numbers, default=0) + 1:03d}"
     with atomic_folder(path) as folder:
         write_tensors(folder / "object.safetensors", field.state_dict())
+        if evidence is not None:
+            write_tensors(folder / "evidence.safetensors", evidence.tensors())
         for file, mask in masks.items():
             write_png(folder / file, mask.cpu().numpy())
         kind = "voted" if isinstance(field, VotedField) else "trained"
@@ -93,7 +103,7 @@ def save_segmentation(
     for older in _folders(run):
         if older != path and _is_taken_over(older, {*names, *forgotten}):
             shutil.rmtree(older)
-    return Segmentation(path, tuple(names), field, document)
+    return Segmentation(path, tuple(names), field, document, evidence)
 
 
 def load_segmentations(run: Run, kernels: Kernels, device: torch.device) -> list[Segmentation]:
@@ -106,10 +116,17 @@ def load_segmentations(run: Run, kernels: Kernels, device: torch.device) -> list
         tensors, _ = read_tensors(path / "object.safetensors", advice)
         try:
             field = _stored_field(record.get("field", "trained"), tensors, names, run, kernels)
+            evidence = _stored_evidence(path / "evidence.safetensors", advice)
         except (RuntimeError, KeyError, ValueError, TypeError) as error:
             raise UserError(f"{path} is damaged ({on_one_line(error)}); {advice}") from error
-        out.append(Segmentation(path, names, field.to(device).requires_grad_(False), record))
+        if evidence is not None:
+            evidence = evidence.to(device)
+        out.append(Segmentation(path, names, field.to(device).requires_grad_(False), record, evidence))
     return out
+
+
+def _stored_evidence(path: Path, advice: str) -> Evidence | None:
+    return Evidence.from_tensors(read_tensors(path, advice)[0]) if path.exists() else None
 
 
 def _stored_field(
@@ -212,20 +229,30 @@ def object_probabilities(
 
 
 def render_objects(
-    renderer: Renderer, camera: Camera, segmentations: Sequence[Segmentation], background: tuple[float, float, float]
+    renderer: Renderer,
+    camera: Camera,
+    segmentations: Sequence[Segmentation],
+    background: tuple[float, float, float],
+    known: KnownSpace | None = None,
 ) -> RenderedObjects:
-    """Render a view and the objects of some segmentations in it, all on the same samples."""
-    widths = [1 + len(s.names) for s in segmentations]
+    """Render a view and the objects of some segmentations in it, all on the same samples; with what is `known`, also
+    what is not."""
+    widths = [1 + len(s.names) for s in segmentations] + [known is not None]
 
     def head(p_world: Tensor) -> Tensor:
-        return torch.cat([s.field(p_world) for s in segmentations], dim=1)
+        values = [s.field(p_world) for s in segmentations]
+        if known is not None:
+            values.append((~known.at(p_world))[:, None].float())
+        return torch.cat(values, dim=1)
 
-    image = render_image(renderer, camera, background, head if segmentations else None)
-    probability, margin = {}, {}
+    image = render_image(renderer, camera, background, head if sum(widths) else None)
+    probability, margin, unknown = {}, {}, None
     if image.values is not None:
+        if known is not None:
+            unknown = image.values[..., -1].clamp(0, 1)
         flat, accumulation = image.values.reshape(-1, sum(widths)), image.accumulation.reshape(-1)
         owner = owners(segmentations)
-        for segmentation, logits in zip(segmentations, flat.split(widths, dim=1), strict=True):
+        for segmentation, logits in zip(segmentations, flat.split(widths, dim=1)[:-1], strict=True):
             probabilities = object_probabilities(segmentation, logits, accumulation)
             for index, name in enumerate(segmentation.names, start=1):
                 if owner.get(name) is segmentation:
@@ -233,4 +260,4 @@ def render_objects(
                     probability[name] = probabilities[:, index].reshape(shape)
                     others = torch.cat([probabilities[:, :index], probabilities[:, index + 1 :]], dim=1).amax(dim=1)
                     margin[name] = (probabilities[:, index] - others).reshape(shape)
-    return RenderedObjects(image, probability, margin)
+    return RenderedObjects(image, probability, margin, unknown)
