@@ -31,15 +31,16 @@ class Octants(ObjectField):
 
 
 def bank_of(p_world: Tensor, weights: Tensor) -> RayBank:
-    """One ray a sample."""
+    """One ray a sample, with true masks of the octants."""
     rays = len(p_world)
+    possible = torch.nn.functional.one_hot(Octants()(p_world).argmax(dim=1), 4).bool()
     return RayBank(
         p_world,
         weights,
         torch.arange(rays + 1),
         torch.ones(rays),
         torch.ones(rays),
-        torch.ones(rays, 4, dtype=torch.bool),
+        possible,
         {},
     )
 
@@ -87,6 +88,18 @@ def test_up_to_half_a_per_cent_of_strays_on_a_side_are_cut_off(strays, stays_out
     torch.testing.assert_close(field.box_low[0], torch.full((3,), 0.09 if stays_out else 0.02))
 
 
+def test_what_masks_know_nothing_of_does_not_widen_a_box():
+    """A quarter of the samples are sky: the field calls them the object, and masks call them background or either."""
+    solid, sky = grid((0.1, 0.1, 0.1), (0.2, 0.2, 0.2)), grid((0.5, 0.5, 0.5), (90.0, 90.0, 90.0))[::4]
+    bank = bank_of(torch.cat([solid, sky]), torch.ones(len(solid) + len(sky)))
+    for of_sky in ([True, False, False, False], [True, True, False, False]):
+        bank.possible[len(solid) :] = torch.tensor(of_sky)
+        field = Octants()
+        limit_to_extent(field, bank)
+        torch.testing.assert_close(field.box_low[0], torch.full((3,), 0.09))
+        torch.testing.assert_close(field.box_high[0], torch.full((3,), 0.21))
+
+
 def test_beyond_its_box_an_object_loses_to_the_background_by_five_or_by_what_it_lost_before():
     generator = torch.Generator().manual_seed(0)
     config = ObjectConfig(levels=2, entries_log2=6, coarsest=4, finest=8, hidden=8)
@@ -95,7 +108,10 @@ def test_beyond_its_box_an_object_loses_to_the_background_by_five_or_by_what_it_
     with torch.no_grad():
         field.grid.table.copy_(torch.randn(field.grid.table.shape, generator=generator))
         before = field(everywhere)
-        limit_to_extent(field, bank_of(everywhere[:200] * 0.2, torch.ones(200)))
+        near = everywhere[:200] * 0.2
+        bank = bank_of(near, torch.ones(200))
+        bank.possible[:] = torch.nn.functional.one_hot(field(near).argmax(dim=1), 4).bool()
+        limit_to_extent(field, bank)
         after = field(everywhere)
     limited = field.box_low.isfinite().all(dim=1)
     assert limited.any()

@@ -1,7 +1,8 @@
-"""Where each object can be: near what the object field calls it on the rays it was trained on.
+"""Where each object can be: near what the object field calls it on the rays whose masks say that they show it.
 
 Elsewhere, in the sky or inside of the table, a hash grid answers at random, and speckles of the objects would hang
-there.
+there. Rays on which masks know nothing of it do not count: of the bundled scene's sky some thousandth was called
+chair, and the chair's box then held the whole scene.
 """
 
 import numpy as np
@@ -26,14 +27,18 @@ _LEAST_PIECE = 0.02
 
 
 def limit_to_extent(field: ObjectField, bank: RayBank) -> None:
-    """Set the boxes and the support of `field` from the bank's samples; an object that has none keeps all of space."""
+    """Set the boxes and the support of `field` from the samples of a bank with masks of its objects; an object that has
+    none keeps all of space."""
+    assert bank.possible.shape[1] == 1 + len(field.box_low), (bank.possible.shape, len(field.box_low))
+    shown = torch.where(bank.possible.sum(dim=1) == 1, bank.possible.int().argmax(dim=1), 0)
+    telling = (shown[torch.repeat_interleave(bank.first_sample.diff())] * (bank.weights > _SOLID)).split(_CHUNK)
     index, points = [], []
     with torch.no_grad():
-        for part, weights in zip(bank.p_world.split(_CHUNK), bank.weights.split(_CHUNK), strict=True):
-            solid = part[weights > _SOLID]
-            identity = field(solid).argmax(dim=1)
-            index.append(identity[identity > 0] - 1)
-            points.append(solid[identity > 0])
+        for part, object_of in zip(bank.p_world.split(_CHUNK), telling, strict=True):
+            solid, expected = part[object_of > 0], object_of[object_of > 0]
+            called = field(solid).argmax(dim=1) == expected
+            index.append(expected[called] - 1)
+            points.append(solid[called])
     of_object, p_world = torch.cat(index), torch.cat(points)
     for k in range(len(field.box_low)):
         own = p_world[of_object == k]

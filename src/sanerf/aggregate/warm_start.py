@@ -29,18 +29,14 @@ def widened_field(
     the new one are left out. All of space is every object's again.
     """
     field = ObjectField(config, 1 + len(names), kernels, torch.Generator()).to(before.box_low.device)
-    last, last_before = field.head[-1], before.head[-1]
-    assert isinstance(last, torch.nn.Linear) and isinstance(last_before, torch.nn.Linear)
     old = {name: row for row, name in enumerate(names_before, start=1)}
     rows = [0, *(old.get(name, 0) for name in names)]
-    with torch.no_grad():
-        field.grid.table.copy_(before.grid.table)
-        for layer, layer_before in zip(field.head[:-1], before.head[:-1], strict=True):
-            layer.load_state_dict(layer_before.state_dict())
-        last.weight.copy_(last_before.weight[rows])
-        last.bias.copy_(last_before.bias[rows])
-        fresh = torch.tensor([name not in old for name in names], device=last.bias.device)
-        last.bias[1:] -= LESS_LIKELY * fresh
+    last = str(len(before.head) - 1)
+    head = {key: value[rows] if key.split(".")[0] == last else value for key, value in before.head.state_dict().items()}
+    fresh = torch.tensor([False, *(name not in old for name in names)], device=before.box_low.device)
+    head[f"{last}.bias"] -= LESS_LIKELY * fresh
+    field.head.load_state_dict(head)
+    field.grid.load_state_dict(before.grid.state_dict())
     return field
 
 

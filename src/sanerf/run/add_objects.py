@@ -185,6 +185,6 @@ def _refitted(
             fit=fit,
             revise=revise,
         )
-    limit_to_extent(field, rays)
+    limit_to_extent(field, with_masks(rays, masks, names))
     stages.end("aggregate")
     return field.requires_grad_(False), masks

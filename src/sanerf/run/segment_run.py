@@ -335,7 +335,7 @@ def aggregate_masks(
             least_agreement=config.least_agreement,
             fit=fit,
         )
-    limit_to_extent(field, rays)
+    limit_to_extent(field, with_masks(rays, masks, names))
     stages.end("aggregate")
     return field.requires_grad_(False), masks
 

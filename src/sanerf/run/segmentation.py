@@ -237,7 +237,7 @@ def render_objects(
 ) -> RenderedObjects:
     """Render a view and the objects of some segmentations in it, all on the same samples; with what is `known`, also
     what is not."""
-    widths = [1 + len(s.names) for s in segmentations] + [known is not None]
+    widths = [1 + len(s.names) for s in segmentations] + [int(known is not None)]
 
     def head(p_world: Tensor) -> Tensor:
         values = [s.field(p_world) for s in segmentations]
