@@ -23,6 +23,7 @@ from sanerf.aggregate.view_masks import ViewMasks
 from sanerf.fields.voted import VotedField, VotedVolume
 from sanerf.geometry.boxes import inside_box, trimmed_box
 from sanerf.geometry.contraction import contract
+from sanerf.geometry.pieces import in_large_pieces
 from sanerf.shapes import Bool, Float, Int64
 
 CELLS = 128
@@ -116,7 +117,7 @@ class _Ballot:
         own = self.p_contracted[of_object & (bank.weights > SOLID)]
         if not len(own):
             return VotedVolume.nowhere(bank.weights.device)
-        low, high = trimmed_box(own, _MARGIN)
+        low, high = trimmed_box(own[in_large_pieces(own)], _MARGIN)
         voters = inside_box(self.p_contracted, low, high).nonzero()[:, 0]
         voters = voters[speaks[self.ray_index[voters]]]
         votes = bank.weights[voters] * say[self.ray_index[voters]]
