@@ -101,10 +101,10 @@ def test_what_masks_know_nothing_of_does_not_widen_a_box():
 
 
 def test_what_is_seen_past_an_edge_in_one_view_is_what_others_say():
-    """A mask a little wider than its object takes in some samples of what lies behind it, as near as a cell's side is
-    long; others know that for background."""
+    """A mask a little wider than its object takes in some samples of what lies behind it; four other views know that
+    for background."""
     solid, behind = grid((0.1, 0.1, 0.1), (0.2, 0.2, 0.2)), grid((0.2, 0.2, 0.2), (0.4, 0.4, 0.4))
-    seen_past = behind[::5]
+    seen_past, behind = behind[::5], behind.repeat(4, 1)
     bank = bank_of(torch.cat([solid, seen_past, behind]), torch.ones(len(solid) + len(seen_past) + len(behind)))
     bank.possible[-len(behind) :] = torch.tensor([True, False, False, False])
     field = Octants()

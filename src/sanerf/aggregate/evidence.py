@@ -17,7 +17,7 @@ from sanerf.fields.known import KNOWN_SIDE, KnownSpace, cells_of
 from sanerf.fields.voted import VotedField
 from sanerf.shapes import Bool, Float
 
-LEAST_CLAIM = 0.25
+LEAST_CLAIM = 0.5
 """A place with a smaller share of votes for an object is not of it."""
 
 

@@ -23,9 +23,9 @@ _SOLID = 0.1
 """Samples of less compositing weight are fog, or what is seen through an edge."""
 _MARGIN = 0.1
 """The box is grown by this share of its longest side."""
-_LEAST_SHARE = 0.25
+_LEAST_SHARE = 0.5
 """Where fewer of a cell's samples are an object's, it is only seen past there: other views say what it is."""
-_ROUNDS = 2
+_ROUNDS = 3
 """Times that disputed samples are taken out: their cells are as fine as the box that is left is small."""
 _REACH = 2
 """Cells that the support reaches beyond those with samples."""
