@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from sanerf.cli.console import CommonOptions, peak_memory_gb, peak_memory_note, print_result, progress_bars
+from sanerf.cli.console import CommonOptions, optional, peak_memory_gb, peak_memory_note, print_result, progress_bars
 from sanerf.cli.opened import load_trained
 from sanerf.errors import UserError
 
@@ -20,11 +20,11 @@ class Segment(CommonOptions):
 
     run_folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")] = field(kw_only=True)
     """trained run folder"""
-    prompts: Path | None = None
+    prompts: Annotated[Path | None, optional("PROMPTS.json")] = None
     """prompts file: clicks, scribbles, boxes, masks and 3D points of each object; for masks:DIR names are enough"""
     add: bool = False
     """keep the run's objects: new ones come to them, and prompts of an object that is there to its earlier ones"""
-    remove: str | None = None
+    remove: Annotated[str | None, optional("NAME,NAME")] = None
     """objects, comma-separated, that the run shall forget; with --add those among the prompts start anew"""
     segmenter: str = "mini"
     """mini; sam:PATH, sam-hq:PATH or sam2:PATH, with a checkpoint file, a folder, a hub name or a name of `sanerf
