@@ -32,7 +32,7 @@ without, and then an annotation is just the array type. Axis words have one mean
     hypotheses           masks a decoder proposes for one prompt
     clicks               point prompts of one object in one view
     candidates           masks of one picture that are in question
-    bytes                eight pixels each of a packed mask
+    bytes                eight pixels each of a packed mask, or cells of a packed grid
     runs                 pixels in a row that are all in a mask or all not
     faces, vertices      of a mesh; vertices also of a polyline
     voxels               occupied cells of a regular grid

@@ -31,15 +31,16 @@ class Octants(ObjectField):
 
 
 def bank_of(p_world: Tensor, weights: Tensor) -> RayBank:
-    """One ray a sample."""
+    """One ray a sample, with true masks of the octants."""
     rays = len(p_world)
+    possible = torch.nn.functional.one_hot(Octants()(p_world).argmax(dim=1), 4).bool()
     return RayBank(
         p_world,
         weights,
         torch.arange(rays + 1),
         torch.ones(rays),
         torch.ones(rays),
-        torch.ones(rays, 4, dtype=torch.bool),
+        possible,
         {},
     )
 
@@ -78,13 +79,38 @@ def test_faint_samples_do_not_widen_a_box():
 def test_up_to_half_a_per_cent_of_strays_on_a_side_are_cut_off(strays, stays_out):
     """Of 1331 samples of the object and the strays, 6 may lie beyond each side."""
     object_samples = grid((0.1, 0.1, 0.1), (0.2, 0.2, 0.2))
-    points = torch.cat([object_samples, torch.full((strays, 3), 0.9)])
+    points = torch.cat([object_samples, torch.full((strays, 3), 0.25)])
     field = Octants()
     limit_to_extent(field, bank_of(points, torch.ones(len(points))))
     assert int(0.005 * len(points)) == 6
     far = field.box_high[0]
-    torch.testing.assert_close(far, torch.full((3,), 0.21 if stays_out else 0.98))
-    torch.testing.assert_close(field.box_low[0], torch.full((3,), 0.09 if stays_out else 0.02))
+    torch.testing.assert_close(far, torch.full((3,), 0.21 if stays_out else 0.265))
+    torch.testing.assert_close(field.box_low[0], torch.full((3,), 0.09 if stays_out else 0.085))
+
+
+def test_what_masks_know_nothing_of_does_not_widen_a_box():
+    """A quarter of the samples are sky: the field calls them the object, and masks call them background or either."""
+    solid, sky = grid((0.1, 0.1, 0.1), (0.2, 0.2, 0.2)), grid((0.5, 0.5, 0.5), (90.0, 90.0, 90.0))[::4]
+    bank = bank_of(torch.cat([solid, sky]), torch.ones(len(solid) + len(sky)))
+    for of_sky in ([True, False, False, False], [True, True, False, False]):
+        bank.possible[len(solid) :] = torch.tensor(of_sky)
+        field = Octants()
+        limit_to_extent(field, bank)
+        torch.testing.assert_close(field.box_low[0], torch.full((3,), 0.09))
+        torch.testing.assert_close(field.box_high[0], torch.full((3,), 0.21))
+
+
+def test_what_is_seen_past_an_edge_in_one_view_is_what_others_say():
+    """A mask a little wider than its object takes in some samples of what lies behind it; four other views know that
+    for background."""
+    solid, behind = grid((0.1, 0.1, 0.1), (0.2, 0.2, 0.2)), grid((0.2, 0.2, 0.2), (0.4, 0.4, 0.4))
+    seen_past, behind = behind[::5], behind.repeat(4, 1)
+    bank = bank_of(torch.cat([solid, seen_past, behind]), torch.ones(len(solid) + len(seen_past) + len(behind)))
+    bank.possible[-len(behind) :] = torch.tensor([True, False, False, False])
+    field = Octants()
+    limit_to_extent(field, bank)
+    torch.testing.assert_close(field.box_low[0], torch.full((3,), 0.09))
+    torch.testing.assert_close(field.box_high[0], torch.full((3,), 0.21))
 
 
 def test_beyond_its_box_an_object_loses_to_the_background_by_five_or_by_what_it_lost_before():
@@ -95,7 +121,10 @@ def test_beyond_its_box_an_object_loses_to_the_background_by_five_or_by_what_it_
     with torch.no_grad():
         field.grid.table.copy_(torch.randn(field.grid.table.shape, generator=generator))
         before = field(everywhere)
-        limit_to_extent(field, bank_of(everywhere[:200] * 0.2, torch.ones(200)))
+        near = everywhere[:200] * 0.2
+        bank = bank_of(near, torch.ones(200))
+        bank.possible[:] = torch.nn.functional.one_hot(field(near).argmax(dim=1), 4).bool()
+        limit_to_extent(field, bank)
         after = field(everywhere)
     limited = field.box_low.isfinite().all(dim=1)
     assert limited.any()

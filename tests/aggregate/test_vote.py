@@ -10,7 +10,7 @@ from sanerf.aggregate.ray_bank import PixelLattice, RayBank, build_ray_bank, wit
 from sanerf.aggregate.view_masks import ViewMask, ViewMasks
 from sanerf.aggregate.vote import shares, vote, vote_twice
 from sanerf.evaluation.masks import count_masks
-from sanerf.fields.voted import VotedField
+from sanerf.fields.voted import VotedField, VotedVolume
 from sanerf.geometry.cameras import Camera
 from sanerf.render.images import render_image
 
@@ -149,3 +149,23 @@ def test_the_stages_ball_comes_back_in_a_held_out_view_though_one_mask_lies():
 
 def ball(camera: Camera) -> Tensor:
     return cast(camera)[1].reshape(camera.height, camera.width)
+
+
+def test_kept_objects_stay_to_the_bit_save_where_others_come_near():
+    """Three quarters that do not touch; the newcomer lies over half of the first and far from the second."""
+    quarters = {"first": RIGHT & UPPER, "second": ~RIGHT & ~UPPER}
+    newcomer = RIGHT & UPPER & (BANK.p_world[: SIDE**2, 0] > 0.3)
+    names = ["first", "second", "new"]
+    masks: ViewMasks = {view: {name: masks_of(at) for name, at in quarters.items()} for view in range(6)}
+    before = vote_twice(BANK, masks, names[:2])
+    for of_view in masks.values():
+        of_view["first"] = masks_of(0.6 * quarters["first"].float())
+        of_view["new"] = masks_of(newcomer)
+    marked = VotedVolume(before.low[1], before.high[1], before.volume(1).share.clamp(max=200))
+    joined = vote_twice(BANK, masks, names, {"first": before.volume(0), "second": marked})
+    at_once = vote_twice(BANK, masks, names)
+    assert torch.equal(joined.volume(1).share, marked.share), "it is kept, not voted again"
+    for index in (0, 2):
+        assert torch.equal(joined.volume(index).share, at_once.volume(index).share)
+    expected = torch.where(newcomer, 3, torch.where(quarters["first"], 1, torch.where(quarters["second"], 2, 0)))
+    assert torch.equal(identities(joined, BANK), expected)

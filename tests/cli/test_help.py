@@ -21,6 +21,8 @@ def test_options_that_need_not_be_given_have_a_placeholder(sanerf):
     ended = sanerf("evaluate", "--help")
     for shown in (r"--masks DIR ", r"--name NAME ", r"--report PATH\.html "):
         assert re.search(shown, ended.out), ended.out
+    ended = sanerf("segment", "--help")
+    assert re.search(r"--prompts PROMPTS\.json ", ended.out) and re.search(r"--remove NAME,NAME ", ended.out)
     assert re.search(r"--holdout every:8\|none\|FILE", sanerf("train", "--help").out)
 
 

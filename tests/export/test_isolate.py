@@ -1,15 +1,19 @@
 """The ball of the stage alone: without the wall behind it, cut by a box, and seen from all round."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from analytic_scene import BALL_RADIUS, RED, camera_at, cast, stage_renderer
+from sanerf.aggregate.evidence import Evidence
 from sanerf.data.scene import Scene
 from sanerf.export.from_run import ObjectSource
 from sanerf.export.isolate import isolated_renderer, orbit_cameras, render_orbit
+from sanerf.fields.known import KnownSpace
 from sanerf.fields.object import ObjectField
+from sanerf.fields.voted import VotedField, VotedVolume
 from sanerf.geometry.cameras import project
 from sanerf.geometry.transforms import IDENTITY
 from sanerf.render.images import render_image
@@ -80,3 +84,28 @@ def test_an_orbit_is_rendered_on_light_grey(source):
     for frame in frames:
         torch.testing.assert_close(frame[0, 0], torch.full((3,), 0.92), rtol=0, atol=0.01)
         torch.testing.assert_close(frame[12, 12], torch.tensor(RED), rtol=0, atol=0.02)
+
+
+def evidence_about_the_ball() -> Evidence:
+    """Masks saw all there is; in the ball's cube of 0.8 all votes are for it, beyond none is for anything."""
+    edge = torch.full((3,), 0.4)
+    shares = [torch.zeros(2, 2, 2), torch.ones(2, 2, 2)]
+    claims = VotedField([VotedVolume.of_shares(-edge, edge, share) for share in shares])
+    return Evidence(KnownSpace(torch.ones(8, 8, 8, dtype=torch.bool)), claims)
+
+
+def test_what_masks_contradict_or_never_saw_is_no_part_of_the_object(source):
+    """The stray cube is solid wall: it shows where nothing is known of masks, and is gone where they are asked."""
+    camera, whole = camera_at(0.0, 0.0, size=SIZE), torch.full((3,), 1.0)
+    truth = cast(camera)[1].reshape(SIZE, SIZE)
+
+    def solid(evidence: Evidence | None) -> torch.Tensor:
+        asked = replace(source, segmentation=replace(source.segmentation, evidence=evidence))
+        return render_image(isolated_renderer(asked, low=-whole, high=whole), camera).accumulation > 0.5
+
+    stray = solid(None) & ~truth
+    assert int(stray[:, -SIZE // 4 :].sum()) > 10, "the stray cube is at the right"
+    evidence = evidence_about_the_ball()
+    assert int((solid(evidence) ^ truth).sum()) <= 0.05 * int(truth.sum())
+    unseen = replace(evidence, known=KnownSpace(torch.zeros(8, 8, 8, dtype=torch.bool)))
+    assert not solid(unseen).any()

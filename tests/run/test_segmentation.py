@@ -11,20 +11,24 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from analytic_scene import BALL_RADIUS, camera_at, cast, numba_kernels, stage_renderer
+from sanerf.aggregate.view_masks import ViewMask
 from sanerf.data.scene import Scene, View
 from sanerf.errors import UserError
+from sanerf.fields.known import KnownSpace
 from sanerf.fields.object import ObjectConfig, ObjectField
 from sanerf.fields.voted import VotedField, VotedVolume
 from sanerf.geometry.transforms import IDENTITY
 from sanerf.render.images import RenderedImage
 from sanerf.run.config import RunConfig
 from sanerf.run.folder import Run, create_run
+from sanerf.run.kept_masks import mask_pictures, mask_record, read_masks
 from sanerf.run.segmentation import (
     RenderedObjects,
     find_object,
     load_segmentations,
     object_probabilities,
     owners,
+    remove_objects,
     render_objects,
     save_segmentation,
 )
@@ -259,3 +263,70 @@ def test_object_probabilities_are_eq_7(run):
     found = object_probabilities(segmentation, composited, torch.tensor([0.0, 1.0]))
     e = torch.exp(torch.tensor([[5.0, 0.0, 0.0], [1.0, 3.0, 2.0]]))
     torch.testing.assert_close(found, e / e.sum(dim=1, keepdim=True))
+
+
+def test_a_removed_object_answers_no_more_and_the_others_stay_to_the_bit(run):
+    mask = torch.ones(2, 2, dtype=torch.bool)
+    for names, seed in ((("cup", "hat"), 1), (("hat", "bowl"), 2)):
+        record = {"prompts": {"objects": [{"name": name} for name in names]}}
+        pictures = {Path("decoded", name, "0.png"): mask for name in names}
+        save_segmentation(run, names, field=field_of(2, seed), record=record, masks=pictures)
+    points = torch.randn(50, 3, generator=torch.Generator().manual_seed(0))
+    before = [s.field(points) for s in load(run)]
+    remove_objects(run, ["hat"])
+    found = load(run)
+    assert {name: s.path.name for name, s in owners(found).items()} == {"bowl": "002", "cup": "001"}
+    assert all(torch.equal(s.field(points), old) for s, old in zip(found, before, strict=True))
+    assert found[0].record["prompts"] == {"objects": [{"name": "bowl"}]} and found[0].removed == {"hat"}
+    assert sorted(path.name for path in (run.segmentations / "002" / "decoded").iterdir()) == ["bowl"]
+    with pytest.raises(UserError, match="has no object 'hat'; its objects are: bowl, cup"):
+        remove_objects(run, ["bowl", "hat"])
+    assert len(owners(load(run))) == 2, "nothing is removed where one is not there"
+    remove_objects(run, ["cup"])
+    assert folders(run) == ["002"]
+    save(run, "bowl")
+    assert folders(run) == ["003"], "all that answered is taken over"
+
+
+def test_a_removed_object_takes_no_others_place(run):
+    """The ball stays of its own identity: what it covered is nobody's, not the next object's."""
+    segmentation = replace(save(run, "hat", "ball"), field=BallField(2, which=2))
+    camera = camera_at(0.0, 0.0, size=24)
+    gone = replace(segmentation, record={**segmentation.record, "removed": ["ball"]})
+    rendered = render_objects(stage_renderer(), camera, [gone], (0.0, 0.0, 0.0))
+    assert list(rendered.margin) == ["hat"] and not rendered.mask("hat").any()
+
+
+def test_masks_are_read_back_with_what_their_decoder_believed(run):
+    probability = torch.tensor([0.0, 0.2, 0.499, 0.501, 0.8, 1.0]).repeat(16, 3)[:, :16]
+    masks = {0: {"cup": ViewMask(probability, 0.81234), "hat": ViewMask(1 - probability, 0.5)}}
+    record = {"seed": 0, **mask_record(masks, run.scene)}
+    pictures = mask_pictures(masks, run.scene)
+    saved = save_segmentation(run, ["cup", "hat"], field=field_of(2, 0), record=record, masks=pictures)
+    cameras = {view: run.scene.views[view].camera for view in (0, 1)}
+    found = read_masks(saved, ["cup"], run.scene, cameras)
+    assert list(found) == [0] and list(found[0]) == ["cup"] and found[0]["cup"].predicted_iou == 0.8123
+    torch.testing.assert_close(found[0]["cup"].probability, probability, rtol=0, atol=0.5 / 255 + 1e-6)
+    assert torch.equal(found[0]["cup"].probability > 0.5, probability > 0.5)
+    # An older sanerf wrote masks of 0 and 255 and nothing beside them.
+    older = replace(saved, record={"seed": 0})
+    assert read_masks(older, ["hat"], run.scene, cameras)[0]["hat"].predicted_iou == 1.0
+    with pytest.raises(UserError, match=r"0\.png should have 8 x 8 pixels"):
+        read_masks(saved, ["cup"], run.scene, {0: camera_at(0.0, 0.0, size=8)})
+
+
+def test_what_no_mask_saw_is_unknown_beside_all_objects(run):
+    """Masks looked at the left half of space alone: what is seen in the right half of the picture is unknown."""
+    cells = torch.zeros(8, 8, 8, dtype=torch.bool)
+    cells[:4] = True
+    segmentation = replace(save(run, "hat", "ball"), field=BallField(2, which=2))
+    camera = camera_at(0.0, 0.0, size=24)
+    with_unknown = render_objects(stage_renderer(), camera, [segmentation], (0.0, 0.0, 0.0), KnownSpace(cells))
+    alone = render_objects(stage_renderer(), camera, [], (0.0, 0.0, 0.0), KnownSpace(cells))
+    without = render_objects(stage_renderer(), camera, [segmentation], (0.0, 0.0, 0.0))
+    assert with_unknown.unknown is not None and alone.unknown is not None and without.unknown is None
+    expected = torch.zeros(24, 24)
+    expected[:, 12:] = 1.0
+    torch.testing.assert_close(with_unknown.unknown, expected, rtol=0, atol=0.01)
+    assert torch.equal(alone.unknown, with_unknown.unknown)
+    assert torch.equal(with_unknown.margin["ball"], without.margin["ball"])

@@ -1,7 +1,9 @@
-"""Where each object can be: near what the object field calls it on the rays it was trained on.
+"""Where each object can be: near what the object field calls it on rays whose masks say that they show it.
 
 Elsewhere, in the sky or inside of the table, a hash grid answers at random, and speckles of the objects would hang
-there.
+there. What is seen past an object's edges does not count, where masks are a little wider than it: of the samples called
+the bundled scene's chair so many lay in the sky and on the table that its box held the whole scene, and its support,
+64 cells along each side, said nothing.
 """
 
 import numpy as np
@@ -11,7 +13,9 @@ from torch import Tensor
 
 from sanerf.aggregate.ray_bank import RayBank
 from sanerf.fields.object import SUPPORT_SIDE, ObjectField, support_cells
-from sanerf.geometry.boxes import trimmed_box
+from sanerf.geometry.boxes import inside_box, trimmed_box
+from sanerf.geometry.contraction import contract
+from sanerf.geometry.pieces import in_large_pieces
 from sanerf.shapes import Bool, Float
 
 _CHUNK = 1 << 18
@@ -19,6 +23,10 @@ _SOLID = 0.1
 """Samples of less compositing weight are fog, or what is seen through an edge."""
 _MARGIN = 0.1
 """The box is grown by this share of its longest side."""
+_LEAST_SHARE = 0.5
+"""Where fewer of a cell's samples are an object's, it is only seen past there: other views say what it is."""
+_ROUNDS = 3
+"""Times that disputed samples are taken out: their cells are as fine as the box that is left is small."""
 _REACH = 2
 """Cells that the support reaches beyond those with samples."""
 _LEAST_PIECE = 0.02
@@ -26,22 +34,38 @@ _LEAST_PIECE = 0.02
 
 
 def limit_to_extent(field: ObjectField, bank: RayBank) -> None:
-    """Set the boxes and the support of `field` from the bank's samples; an object that has none keeps all of space."""
-    index, points = [], []
+    """Set the boxes and the support of `field` from the samples of a bank with masks of its objects; an object that has
+    none keeps all of space."""
+    assert bank.possible.shape[1] == 1 + len(field.box_low), (bank.possible.shape, len(field.box_low))
+    ray_index = torch.repeat_interleave(bank.first_sample.diff())
+    solid = bank.weights > _SOLID
+    p_world, possible = bank.p_world[solid], bank.possible[ray_index[solid]]
     with torch.no_grad():
-        for part, weights in zip(bank.p_world.split(_CHUNK), bank.weights.split(_CHUNK), strict=True):
-            solid = part[weights > _SOLID]
-            identity = field(solid).argmax(dim=1)
-            index.append(identity[identity > 0] - 1)
-            points.append(solid[identity > 0])
-    of_object, p_world = torch.cat(index), torch.cat(points)
+        called = torch.cat([field(part).argmax(dim=1) for part in p_world.split(_CHUNK)])
+    sure = possible.sum(dim=1) == 1
     for k in range(len(field.box_low)):
-        own = p_world[of_object == k]
+        own = p_world[sure & possible[:, k + 1] & (called == k + 1)]
+        own = own[in_large_pieces(contract(own))]
+        others = p_world[~possible[:, k + 1]]
+        for _ in range(_ROUNDS):
+            if len(own):
+                own = own[_undisputed(own, others)]
         if len(own):
             low, high = trimmed_box(own, _MARGIN)
             field.box_low[k], field.box_high[k] = low, high
             inside = ((own >= low) & (own <= high)).all(dim=1)
             field.support[k] = support_of(own[inside], low, high)
+
+
+def _undisputed(own: Float[Tensor, "points 3"], others: Float[Tensor, "voxels 3"]) -> Bool[Tensor, "points"]:
+    """Which of an object's samples lie in cells of its box where those of other things are not too many."""
+    low, high = trimmed_box(own, _MARGIN)
+    others = others[inside_box(others, low, high)]
+    own_cells = support_cells(own, low, high)
+    of_own, of_others = (
+        torch.bincount(cells, minlength=SUPPORT_SIDE**3) for cells in (own_cells, support_cells(others, low, high))
+    )
+    return of_own[own_cells] >= _LEAST_SHARE * (of_own + of_others)[own_cells]
 
 
 def support_of(

@@ -9,7 +9,8 @@ There are two ballots. In the first a mask counts as its decoder believes in it.
 view, and in the second a mask counts less the less it agrees: one that shows something else, not at all.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -22,7 +23,8 @@ from sanerf.aggregate.view_masks import ViewMasks
 from sanerf.fields.voted import VotedField, VotedVolume
 from sanerf.geometry.boxes import inside_box, trimmed_box
 from sanerf.geometry.contraction import contract
-from sanerf.shapes import Bool, Float
+from sanerf.geometry.pieces import in_large_pieces
+from sanerf.shapes import Bool, Float, Int64
 
 CELLS = 128
 """Cells along the longest side of an object's box."""
@@ -31,45 +33,73 @@ LEAN = 1.0
 _AGREEMENT_POWER = 4.0
 _DOUBLINGS = 3
 """Times that two cells along each axis are taken together."""
-_SOLID = 0.1
+SOLID = 0.1
 """Samples of less compositing weight are fog, or what is seen through an edge; boxes are about the others."""
 _MARGIN = 0.1
 """A box is grown by this share of its longest side."""
 
 
-def vote_twice(bank: RayBank, masks: ViewMasks, names: Sequence[str]) -> VotedField:
-    """The field of a bank's rays under masks, on the bank's device."""
+def vote_twice(
+    bank: RayBank, masks: ViewMasks, names: Sequence[str], kept: Mapping[str, VotedVolume] | None = None
+) -> VotedField:
+    """The field of a bank's rays under masks, on the bank's device; of an earlier vote some objects may be `kept`."""
     masked = with_masks(bank, masks, names)
     trust = believed(masks)
-    rendered = render_identities(vote(masked, trust, names), masked)
+    rendered = render_identities(vote(masked, trust, names, kept), masked)
     trust = agreeing(trust, masks, names=names, rendered=rendered, power=_AGREEMENT_POWER, least=LEAST_AGREEMENT)
-    return vote(masked, trust, names)
+    return vote(masked, trust, names, kept)
 
 
-def vote(bank: RayBank, trust: Trust, names: Sequence[str]) -> VotedField:
+def vote(
+    bank: RayBank,
+    trust: Trust,
+    names: Sequence[str],
+    kept: Mapping[str, VotedVolume] | None = None,
+    *,
+    unvoted: float = 0.0,
+) -> VotedField:
     """One ballot of a bank with masks of the objects `names`, on the bank's device.
 
-    An object that no pixel with a solid sample is sure to be has no votes, and is nowhere.
+    An object that no pixel with a solid sample is sure to be has no votes, and is nowhere. Those in `kept` stay as they
+    were voted before, but for those whose box meets that of an object that is not: what that took is not theirs.
+    Inside of a box an object has the share `unvoted` of places with no votes near them.
     """
-    p_contracted = contract(bank.p_world)
-    ray_index = torch.repeat_interleave(bank.first_sample.diff())
-    sure = bank.possible.sum(dim=1) == 1
-    volumes = []
-    for index, name in enumerate(names, start=1):
-        say = _say_of_rays(bank, trust, name)
-        is_object = bank.possible[:, index] & sure & (say > 0)
+    before = kept or {}
+    ballot = _Ballot(bank, contract(bank.p_world), torch.repeat_interleave(bank.first_sample.diff()), trust, unvoted)
+    index = {name: number for number, name in enumerate(names, start=1)}
+    fresh = {name: ballot.volume(index[name], name) for name in names if name not in before}
+    volumes = dict(fresh)
+    for name, volume in before.items():
+        met = any(volume.meets(other) for other in fresh.values())
+        volumes[name] = ballot.volume(index[name], name) if met else volume
+    return VotedField([volumes[name] for name in names])
+
+
+@dataclass(frozen=True)
+class _Ballot:
+    """What all objects' votes are counted from."""
+
+    bank: RayBank
+    p_contracted: Float[Tensor, "samples 3"]
+    ray_index: Int64[Tensor, "samples"]
+    trust: Trust
+    unvoted: float
+
+    def volume(self, index: int, name: str) -> VotedVolume:
+        """The votes of an object, whose identity is `index`."""
+        bank, say = self.bank, _say_of_rays(self.bank, self.trust, name)
+        is_object = bank.possible[:, index] & (bank.possible.sum(dim=1) == 1) & (say > 0)
         speaks = (is_object | ~bank.possible[:, index]) & (say > 0)
-        of_object = is_object[ray_index]
-        own = p_contracted[of_object & (bank.weights > _SOLID)]
+        of_object = is_object[self.ray_index]
+        own = self.p_contracted[of_object & (bank.weights > SOLID)]
         if not len(own):
-            volumes.append(VotedVolume.nowhere(bank.weights.device))
-            continue
-        low, high = trimmed_box(own, _MARGIN)
-        voters = inside_box(p_contracted, low, high).nonzero()[:, 0]
-        voters = voters[speaks[ray_index[voters]]]
-        votes = bank.weights[voters] * say[ray_index[voters]]
-        volumes.append(_counted(p_contracted[voters], votes, of_object[voters], low=low, high=high))
-    return VotedField(volumes)
+            return VotedVolume.nowhere(bank.weights.device)
+        low, high = trimmed_box(own[in_large_pieces(own)], _MARGIN)
+        voters = inside_box(self.p_contracted, low, high).nonzero()[:, 0]
+        voters = voters[speaks[self.ray_index[voters]]]
+        votes = bank.weights[voters] * say[self.ray_index[voters]]
+        of_voters = of_object[voters]
+        return _counted(self.p_contracted[voters], votes, of_voters, low=low, high=high, unvoted=self.unvoted)
 
 
 def _say_of_rays(bank: RayBank, trust: Trust, name: str) -> Float[Tensor, "rays"]:
@@ -87,6 +117,7 @@ def _counted(
     *,
     low: Float[Tensor, "3"],
     high: Float[Tensor, "3"],
+    unvoted: float,
 ) -> VotedVolume:
     """One object's volume from all votes in its box."""
     cell = ((high - low).max() / CELLS).clamp(min=1e-9)
@@ -97,20 +128,25 @@ def _counted(
     place = (x * ny + y) * nz + z
     all_votes = torch.bincount(place, votes, nx * ny * nz).reshape(nx, ny, nz).float()
     own_votes = torch.bincount(place, votes * of_object, nx * ny * nz).reshape(nx, ny, nz).float()
-    return VotedVolume.of_shares(low, low + sides * cell, shares(own_votes, all_votes, doublings=_DOUBLINGS))
+    found = shares(own_votes, all_votes, doublings=_DOUBLINGS, unvoted=unvoted)
+    return VotedVolume.of_shares(low, low + sides * cell, found)
 
 
 def shares(
-    own_votes: Float[Tensor, "nx ny nz"], all_votes: Float[Tensor, "nx ny nz"], *, doublings: int
+    own_votes: Float[Tensor, "nx ny nz"],
+    all_votes: Float[Tensor, "nx ny nz"],
+    *,
+    doublings: int,
+    unvoted: float = 0.0,
 ) -> Float[Tensor, "nx ny nz"]:
     """Each cell's share of votes, (own + LEAN s) / (all + LEAN), with s the share of the larger cells around it.
 
     That is interpolated between their centres, and found likewise `doublings` times; the largest cells stand for
-    themselves, with a share of zero where they have no votes.
+    themselves, with the share `unvoted` where they have no votes.
     """
     if doublings == 0:
-        return torch.where(all_votes > 0, own_votes / all_votes.clamp(min=1e-12), 0.0)
+        return torch.where(all_votes > 0, own_votes / all_votes.clamp(min=1e-12), unvoted)
     own_larger, all_larger = (8 * F.avg_pool3d(votes[None], 2)[0] for votes in (own_votes, all_votes))
-    larger = shares(own_larger, all_larger, doublings=doublings - 1)
+    larger = shares(own_larger, all_larger, doublings=doublings - 1, unvoted=unvoted)
     around = F.interpolate(larger[None, None], scale_factor=2.0, mode="trilinear", align_corners=False)[0, 0]
     return (own_votes + LEAN * around) / (all_votes + LEAN)

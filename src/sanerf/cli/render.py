@@ -31,14 +31,15 @@ class Render(CommonOptions):
     views: str = "test"
     """test, train, all, or a JSON file of cameras"""
     what: str = "rgb"
-    """comma-separated: rgb, depth, mask:NAME, overlay:NAME, uncertainty, uncertainty:NAME"""
+    """comma-separated: rgb, depth, unknown (where no mask has looked), mask:NAME, overlay:NAME, uncertainty,
+    uncertainty:NAME"""
     size: Literal["run", "photo"] = "run"
     """of views of the scene: that of the pictures the run was trained on, or that of the photographs themselves"""
 
     def run(self) -> None:
         from sanerf.files import check_folder, shared_folder
         from sanerf.run.folder import open_run
-        from sanerf.run.render_run import parse_outputs, write_outputs
+        from sanerf.run.render_run import known_to_masks, parse_outputs, write_outputs
         from sanerf.run.segmentation import find_object, render_objects
 
         # Before the field is loaded.
@@ -55,9 +56,10 @@ class Render(CommonOptions):
                 if not opened.segmentations:
                     raise UserError(f"{self.run_folder} has no object to be unsure of: run `sanerf segment` first")
                 segmentations = opened.segmentations
+            known = known_to_masks(opened.segmentations, run) if ("unknown", "") in outputs else None
             with shared_folder(self.out, WRITER) as folder:
                 for done, (stem, camera) in enumerate(named, start=1):
-                    rendered = render_objects(opened.renderer, camera, segmentations, run.background)
+                    rendered = render_objects(opened.renderer, camera, segmentations, run.background, known)
                     write_outputs(folder, stem, rendered, outputs, run.scene.world_from_file.scale)
                     progress("render", done, len(named))
         result = {"out": str(self.out), "views": len(named), "peak_memory_gb": peak_memory_gb()}

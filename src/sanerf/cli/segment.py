@@ -7,7 +7,15 @@ from typing import Annotated, Literal
 
 import tyro
 
-from sanerf.cli.console import CommonOptions, peak_memory_gb, peak_memory_note, print_result, progress_bars, say
+from sanerf.cli.console import (
+    CommonOptions,
+    optional,
+    peak_memory_gb,
+    peak_memory_note,
+    print_result,
+    progress_bars,
+    say,
+)
 from sanerf.cli.opened import load_trained
 from sanerf.errors import UserError
 
@@ -21,8 +29,12 @@ class Segment(CommonOptions):
 
     run_folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")] = field(kw_only=True)
     """trained run folder"""
-    prompts: Path = field(kw_only=True)
+    prompts: Annotated[Path | None, optional("PROMPTS.json")] = None
     """prompts file: clicks, scribbles, boxes, masks and 3D points of each object; for masks:DIR names are enough"""
+    add: bool = False
+    """keep the run's objects: new ones come to them, and prompts of an object that is there to its earlier ones"""
+    remove: Annotated[str | None, optional("NAME,NAME")] = None
+    """objects, comma-separated, that the run shall forget; with --add those among the prompts start anew"""
     segmenter: str = "mini"
     """mini; sam:PATH, sam-hq:PATH or sam2:PATH, with a checkpoint file, a folder, a hub name or a name of `sanerf
     weights`; or masks:DIR for ready masks"""
@@ -48,6 +60,12 @@ class Segment(CommonOptions):
 
         if self.refine < 0:
             raise UserError(f"--refine should be 0 or more, not {self.refine}")
+        removed = tuple(name.strip() for name in self.remove.split(",")) if self.remove is not None else ()
+        if self.prompts is None:
+            self._remove(removed)
+            return
+        if removed and not self.add:
+            raise UserError("--remove goes alone or with --add; other objects than those of --prompts stay anyway")
         if self.then_refine and not self.instant:
             raise UserError("--then-refine goes on from the answer of --instant; ask for both")
         ready = self.segmenter.startswith(MASKS_PREFIX)
@@ -95,3 +113,15 @@ class Segment(CommonOptions):
             click = suggestion_in_words(segmentation.suggested_clicks[name])
             lines.append(f"{name}: predicted IoU {segmentation.predicted_iou[name]:.2f}, {click}")
         print_result(self, result, lines)
+
+    def _remove(self, names: tuple[str, ...]) -> None:
+        from sanerf.run.folder import open_run
+        from sanerf.run.lock import run_lock
+        from sanerf.run.segmentation import remove_objects
+
+        if not names or self.add:
+            raise UserError("sanerf segment needs --prompts; see `sanerf segment --help`")
+        run = open_run(self.run_folder)
+        with run_lock(run.path):
+            remove_objects(run, names)
+        print_result(self, {"removed": list(names)}, [f"removed {', '.join(names)}"])

@@ -190,6 +190,11 @@ def load_mask(path: Path, size: tuple[int, int] | None = None) -> Bool[Tensor, "
     return torch.from_numpy(inside.copy())
 
 
+def load_grey(path: Path) -> UInt8[Tensor, "h w"]:
+    """A picture's brightness as it is stored, of 0 to 255. UserError where the picture cannot be read."""
+    return torch.from_numpy(np.array(_read(path)[0].convert("L")))
+
+
 def load_view_mask(path: Path, view: View) -> Bool[Tensor, "mh mw"]:
     """`load_mask` at the file's own size. UserError where it has another shape (width to height) than the view's."""
     mask, camera = load_mask(path), view.camera

@@ -7,29 +7,24 @@ import torch
 from torch import Tensor
 
 from sanerf.export.from_run import ObjectSource
-from sanerf.fields.object import ObjectField
-from sanerf.fields.protocol import Field
-from sanerf.fields.voted import VotedField
 from sanerf.geometry.cameras import Camera
 from sanerf.geometry.contraction import uncontract
 from sanerf.render.images import Renderer, render_image
-from sanerf.shapes import Float, Float64
+from sanerf.shapes import Bool, Float, Float64
 
 
 class IsolatedField:
-    """A radiance field whose density is kept where one object is the most probable identity inside a box, and zero
-    elsewhere: far from every mask the object field only guesses."""
+    """A radiance field whose density is kept where one object is the most probable identity inside a box, where masks
+    have looked and allow it, and zero elsewhere: far from every mask the object field only guesses."""
 
     def __init__(
         self,
-        radiance: Field,
-        objects: ObjectField | VotedField,
+        source: ObjectSource,
         *,
-        index: int,
         low: Float[Tensor, "3"],
         high: Float[Tensor, "3"],
     ):
-        self._radiance, self._objects, self._index = radiance, objects, index
+        self._radiance, self._source = source.renderer.field, source
         self._low, self._high = low, high
 
     def density(
@@ -39,11 +34,18 @@ class IsolatedField:
         in_box = ((p_world >= self._low) & (p_world <= self._high)).all(dim=1)
         inner = p_world[in_box]
         density, geometry = self._radiance.density(inner)
-        of_object = (self._objects(inner).argmax(dim=1) == self._index).float()
+        of_object = self._is_object(inner).float()
         out_density = density.new_zeros(len(p_world))
         out_geometry = geometry.new_zeros(len(p_world), geometry.shape[1])
         out_density[in_box], out_geometry[in_box] = density * of_object, geometry
         return out_density, out_geometry
+
+    def _is_object(self, p_world: Float[Tensor, "points 3"]) -> Bool[Tensor, "points"]:
+        segmentation = self._source.segmentation
+        found = segmentation.field(p_world).argmax(dim=1) == self._source.index
+        if segmentation.evidence is not None:
+            found &= segmentation.evidence.known.at(p_world) & self._source.allowed(p_world)
+        return found
 
     def direction_code(self, directions: Float[Tensor, "rays 3"]) -> Float[Tensor, "rays code"]:
         return self._radiance.direction_code(directions)
@@ -58,7 +60,7 @@ def isolated_renderer(source: ObjectSource, *, low: Float[Tensor, "3"], high: Fl
     """A renderer of the object alone, cut to the box from `low` to `high`; its density grid knows of nothing else."""
     renderer = source.renderer
     low, high = low.to(renderer.density_grid.device), high.to(renderer.density_grid.device)
-    field = IsolatedField(renderer.field, source.segmentation.field, index=source.index, low=low, high=high)
+    field = IsolatedField(source, low=low, high=high)
     grid = renderer.density_grid
     side = grid.shape[0]
     occupied = (grid > 1e-2).nonzero()

@@ -37,6 +37,10 @@ class VotedVolume:
         """From shares in [0, 1]."""
         return VotedVolume(low, high, (share * _WHOLE).round().to(torch.uint8))
 
+    def meets(self, other: "VotedVolume") -> bool:
+        """Whether the two boxes have a part in common."""
+        return bool(((self.low < other.high) & (other.low < self.high)).all())
+
     @staticmethod
     def nowhere(device: torch.device) -> "VotedVolume":
         """Of an object without votes."""
@@ -72,6 +76,10 @@ class VotedField(nn.Module):
             raise ValueError("shares should be bytes on three axes")
         return VotedField([VotedVolume(*parts) for parts in zip(low, high, shares, strict=True)])
 
+    def volume(self, index: int) -> VotedVolume:
+        """An object's volume, counted from zero without the background."""
+        return VotedVolume(self.low[index], self.high[index], self.get_buffer(f"share_{index}"))
+
     def forward(self, p_world: Float[Tensor, "points 3"]) -> Float[Tensor, "points objects"]:
         """Logits, before compositing and softmax (Eq. 7)."""
         p_contracted = contract(p_world)
@@ -81,7 +89,11 @@ class VotedField(nn.Module):
 
     def may_be(self, index: int, p_world: Float[Tensor, "points 3"]) -> Bool[Tensor, "points"]:
         """Whether an object, counted from zero without the background, has a say at points."""
-        return self._share(index, contract(p_world)) > _LEAST_SHARE
+        return self.share(index, p_world) > _LEAST_SHARE
+
+    def share(self, index: int, p_world: Float[Tensor, "points 3"]) -> Float[Tensor, "points"]:
+        """An object's share of the votes at points, counted as in `may_be`."""
+        return self._share(index, contract(p_world))
 
     def _share(self, index: int, p_contracted: Float[Tensor, "points 3"]) -> Float[Tensor, "points"]:
         low, high = self.low[index], self.high[index]

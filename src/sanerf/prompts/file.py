@@ -142,6 +142,13 @@ def prompts_to_json(prompts: PromptSet) -> dict[str, Any]:
     return {"objects": [_object_document(entry) for entry in prompts.objects]}
 
 
+def prompts_from_json(document: Any, folder: Path) -> PromptSet:
+    """The prompts of what `prompts_to_json` gave; paths are meant from `folder`. UserError where it is wrong."""
+    if document == {"objects": []}:
+        return PromptSet(())
+    return _prompt_set(document, folder)
+
+
 def _no_duplicate_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     keys = [key for key, _ in pairs]
     for key in keys:

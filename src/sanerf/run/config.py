@@ -79,6 +79,8 @@ class AggregateConfig:
 
     steps: int = 300
     """optimisation steps for each set of masks"""
+    added_steps: int = 100
+    """the same where objects are added to a trained field"""
     revisions: int = 2
     """times that the field's own rendering prompts the decoder again"""
     settled: float = 2.0

@@ -79,6 +79,12 @@ def lift_prompts(
     return lift_objects(prompts.objects, decoder.run.scene, cameras, renderer, mask_of_box)
 
 
+def check_refine(segmenter: str, refine: int) -> None:
+    """Raise UserError where masks shall go back to a decoder and there is none."""
+    if refine and segmenter.startswith(MASKS_PREFIX):
+        raise UserError(f"--refine gives masks back to a decoder; {segmenter} has none")
+
+
 def first_masks(
     run: Run, renderer: Renderer, prompts: PromptSet, segmenter: str, *, refine: int, stages: Stages
 ) -> tuple[Decoder | None, ViewMasks]:

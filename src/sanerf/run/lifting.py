@@ -83,7 +83,7 @@ def aggregate_masks(
 ) -> tuple[ObjectField, ViewMasks]:
     """The object field of some masks, revised by the decoder if there is one, and the masks it was fitted to last."""
     config, names = lifting.run.config.aggregate, lifting.names
-    field = _new_field(lifting, generator)
+    field = new_field(lifting, generator)
     fit = fitter(lifting, field, generator, steps=config.steps, stage="aggregate")
     if decoder is not None:
         masks = fit_and_revise(
@@ -93,7 +93,7 @@ def aggregate_masks(
             names=names,
             revisions=Revisions(config.revisions, config.settled),
             fit=fit,
-            revise=reviser(lifting, decoder, worked="aggregate", stage="decode"),
+            revise=reviser(lifting, decoder, names, worked="aggregate", stage="decode"),
         )
     else:
         masks = fit_and_review(
@@ -105,7 +105,7 @@ def aggregate_masks(
             least_agreement=config.least_agreement,
             fit=fit,
         )
-    limit_to_extent(field, rays)
+    limit_to_extent(field, with_masks(rays, masks, names))
     lifting.stages.end("aggregate")
     return field.requires_grad_(False), masks
 
@@ -121,7 +121,7 @@ def revise_by_vote(
         agreement = mask_agreement(rendered, masks, names)
         revised = agreeing_masks(masks, agreement, lifting.run.config.aggregate.least_agreement)
     else:
-        revised = reviser(lifting, decoder, worked="revise", stage="revise")(rendered)
+        revised = reviser(lifting, decoder, names, worked="revise", stage="revise")(rendered)
     lifting.stages.end("revise")
     return with_lost_objects(revised, masks), rendered
 
@@ -137,16 +137,18 @@ def refine_vote(
 ) -> ObjectField:
     """An object field that starts from what was voted and is fitted to the masks; `rendered` is what the masks' own
     trust is measured against (`aggregate.trust`)."""
-    field = _new_field(lifting, generator, voted)
+    field = new_field(lifting, generator, voted)
     steps = lifting.run.config.aggregate.refining_steps
     fit = fitter(lifting, field, generator, steps=steps, stage="refine")
-    fit(with_masks(rays, masks, lifting.names), masks, 0, rendered)
-    limit_to_extent(field, rays)
+    masked = with_masks(rays, masks, lifting.names)
+    fit(masked, masks, 0, rendered)
+    limit_to_extent(field, masked)
     lifting.stages.end("refine")
     return field.requires_grad_(False)
 
 
-def _new_field(lifting: Lifting, generator: torch.Generator, start: VotedField | None = None) -> ObjectField:
+def new_field(lifting: Lifting, generator: torch.Generator, start: VotedField | None = None) -> ObjectField:
+    """An object field that has learnt nothing yet, on the renderer's device."""
     renderer = lifting.renderer
     field = ObjectField(lifting.run.config.object, 1 + len(lifting.names), renderer.kernels, generator, start)
     return field.to(renderer.density_grid.device)
@@ -180,16 +182,16 @@ def fitter(lifting: Lifting, field: ObjectField, generator: torch.Generator, *, 
 
 
 def reviser(
-    lifting: Lifting, decoder: Decoder, *, worked: str, stage: str
+    lifting: Lifting, decoder: Decoder, asked: Sequence[str], *, worked: str, stage: str
 ) -> Callable[[dict[int, RenderedIdentities]], ViewMasks]:
-    """Asks a decoder again, prompted by what a field rendered; the time until then is of the stage `worked`, its own of
-    `stage`."""
+    """Asks a decoder again about some objects, prompted by what a field rendered of them; the time until then is of the
+    stage `worked`, its own of `stage`."""
     stages, cameras = lifting.stages, training_cameras(lifting.run)
 
     def revise(rendered: dict[int, RenderedIdentities]) -> ViewMasks:
         stages.end(worked)
         revised = revise_masks(
-            decoder.segmenter, decoder.features, rendered, lifting.names, cameras, on_progress=stages.listener("revise")
+            decoder.segmenter, decoder.features, rendered, asked, cameras, on_progress=stages.listener("revise")
         )
         stages.end(stage)
         return revised

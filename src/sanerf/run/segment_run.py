@@ -3,17 +3,17 @@
 Three ways lead there: a trained object field, an instant vote, and a vote that a trained field then refines.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from sanerf.aggregate.ray_bank import RayBank
+from sanerf.aggregate.evidence import gather_evidence
+from sanerf.aggregate.ray_bank import RayBank, with_masks
 from sanerf.aggregate.view_masks import ViewMasks
 from sanerf.aggregate.vote import vote_twice
-from sanerf.errors import UserError
 from sanerf.fields.object import ObjectField
 from sanerf.fields.voted import VotedField
 from sanerf.progress import Progress
@@ -22,8 +22,9 @@ from sanerf.prompts.drawings import copy_drawings
 from sanerf.prompts.file import PromptSet, prompts_to_json
 from sanerf.render.images import Renderer
 from sanerf.run.assessment import assess
-from sanerf.run.decoding import MASKS_PREFIX, first_masks, training_cameras
+from sanerf.run.decoding import check_refine, first_masks, training_cameras
 from sanerf.run.folder import Run
+from sanerf.run.kept_masks import mask_pictures, mask_record
 from sanerf.run.lifting import Lifting, aggregate_masks, lay_rays, refine_vote, revise_by_vote, sample_cache
 from sanerf.run.lock import run_lock
 from sanerf.run.segmentation import Segmentation, save_segmentation
@@ -36,7 +37,7 @@ INSTANT_RAYS = 300_000
 Answer = tuple[Segmentation, dict[str, float]]
 """A stored segmentation and the seconds of the stages so far."""
 
-_Kept = tuple[PromptSet, dict[Path, Bool[torch.Tensor, "_ _"]]]
+KeptPrompts = tuple[PromptSet, dict[Path, Bool[torch.Tensor, "_ _"]]]
 """The prompts, and their pictures as they were before the long work, during which a user may move the files."""
 
 
@@ -53,13 +54,17 @@ class _Call:
     progress: Progress
 
     @property
+    def said(self) -> dict[str, Any]:
+        """What the record has of it."""
+        return {"segmenter": self.segmenter, "seed": self.seed, "refine": self.refine}
+
+    @property
     def names(self) -> list[str]:
         return [entry.name for entry in self.prompts.objects]
 
     def check(self) -> None:
         """UserError for what can be told from the request alone."""
-        if self.refine and self.segmenter.startswith(MASKS_PREFIX):
-            raise UserError(f"--refine gives masks back to a decoder; {self.segmenter} has none")
+        check_refine(self.segmenter, self.refine)
         check_prompts(self.prompts, self.run.scene)
 
 
@@ -84,7 +89,7 @@ def segment_run(
         cache = sample_cache(run.samples, renderer.field)
         rays = lay_rays(lifting, run.config.aggregate.total_rays, generator, cache)
         field, masks = aggregate_masks(lifting, rays, masks, decoder, generator)
-        return _store(call, kept, field, rays=rays, masks=masks, stages=stages)
+        return store_answer(run, kept, field, rays=rays, masks=masks, stages=stages, said=call.said)
 
 
 def segment_instantly(
@@ -126,7 +131,7 @@ def _voted(call: _Call, stages: Stages) -> Iterator[Answer]:
     few = lay_rays(lifting, min(total_rays, INSTANT_RAYS), generator, cache)
     field = vote_twice(few, masks, call.names)
     stages.end("vote")
-    yield _store(call, kept, field, rays=few, masks=masks, stages=stages)
+    yield store_answer(run, kept, field, rays=few, masks=masks, stages=stages, said=call.said)
 
     masks, rendered = revise_by_vote(lifting, few, masks, decoder, field)
     field = vote_twice(few, masks, call.names)
@@ -134,32 +139,39 @@ def _voted(call: _Call, stages: Stages) -> Iterator[Answer]:
     cache = sample_cache(run.samples, renderer.field)
     rays = lay_rays(lifting, total_rays, torch.Generator().manual_seed(call.seed), cache)
     refined = refine_vote(lifting, rays, masks, field, rendered=rendered, generator=generator)
-    yield _store(call, kept, refined, rays=few, masks=masks, stages=stages)
+    yield store_answer(run, kept, refined, rays=rays, masks=masks, stages=stages, said=call.said)
 
 
-def _store(
-    call: _Call, kept: _Kept, field: ObjectField | VotedField, *, rays: RayBank, masks: ViewMasks, stages: Stages
+def store_answer(
+    run: Run,
+    kept: KeptPrompts,
+    field: ObjectField | VotedField,
+    *,
+    rays: RayBank,
+    masks: ViewMasks,
+    stages: Stages,
+    said: dict[str, Any],
+    forgotten: Collection[str] = (),
 ) -> Answer:
-    """A segmentation with what it expects of itself."""
-    kept_prompts, drawings = kept
-    assessment = assess(call.run, field, rays, masks, call.prompts, training_cameras(call.run))
+    """Store a field of the prompts' objects with its masks, what those say of places, and what it expects of itself.
+
+    `said` is what else the record should have; `forgotten` as in `save_segmentation`.
+    """
+    prompts, drawings = kept
+    names = [entry.name for entry in prompts.objects]
+    assessment = assess(run, field, rays, masks, prompts, training_cameras(run))
+    evidence = gather_evidence(with_masks(rays, masks, names), names, voted=isinstance(field, VotedField))
     stages.end("assess")
-    record: dict[str, Any] = {
-        "segmenter": call.segmenter,
-        "seed": call.seed,
-        "refine": call.refine,
-        "seconds": dict(stages.seconds),
-        "prompts": prompts_to_json(kept_prompts),
+    seconds = dict(stages.seconds)
+    record = {
+        **said,
+        "seconds": seconds,
+        "prompts": prompts_to_json(prompts),
+        **mask_record(masks, run.scene),
         **assessment,
     }
-    pictures = {**drawings, **_decoded_masks(call.run, masks)}
-    return save_segmentation(call.run, call.names, field=field, record=record, masks=pictures), dict(stages.seconds)
-
-
-def _decoded_masks(run: Run, masks: ViewMasks) -> dict[Path, Bool[torch.Tensor, "_ _"]]:
-    """Decoded masks by the paths that their pictures have in the segmentation's folder."""
-    return {
-        Path("decoded", name, f"{run.scene.output_stem(view)}.png"): mask.probability > 0.5
-        for view, of_view in masks.items()
-        for name, mask in of_view.items()
-    }
+    pictures = {**drawings, **mask_pictures(masks, run.scene)}
+    stored = save_segmentation(
+        run, names, field=field, record=record, masks=pictures, evidence=evidence, forgotten=forgotten
+    )
+    return stored, seconds

@@ -5,13 +5,15 @@
     segmentations/NNN/object.safetensors      the object field, by segmentation.json voted, trained, or refined, that is
                                               trained on top of a voted one
     segmentations/NNN/decoded/NAME/STEM.png   the decoder's own mask in each view it was asked in
+    segmentations/NNN/evidence.safetensors    where masks looked, and what they say there (`aggregate.evidence`)
 
-A name answers to the newest segmentation that has it; one whose names are all taken over is deleted.
+A name answers to the newest segmentation that has it; one whose names are all taken over or removed is deleted. Objects
+that were removed keep their place in the field, so that nothing changes for the others; segmentation.json names them.
 """
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,9 +22,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sanerf.aggregate.evidence import Evidence
 from sanerf.aggregate.losses import mask_logits
 from sanerf.aggregate.uncertainty import against_rival, wrong_probability
 from sanerf.errors import UserError, on_one_line
+from sanerf.fields.known import KnownSpace
 from sanerf.fields.object import ObjectField
 from sanerf.fields.voted import VotedField
 from sanerf.files import atomic_folder, read_tensors, write_json, write_png, write_tensors
@@ -45,6 +49,13 @@ class Segmentation:
     names: tuple[str, ...]
     field: ObjectField | VotedField
     record: dict[str, Any]
+    evidence: Evidence | None = None
+    """None where an older sanerf, which did not keep it, wrote the segmentation"""
+
+    @property
+    def removed(self) -> frozenset[str]:
+        """Those of the names that answer no more."""
+        return frozenset(self.record.get("removed", ()))
 
     @property
     def predicted_iou(self) -> dict[str, float]:
@@ -65,6 +76,8 @@ class RenderedObjects:
     image: RenderedImage
     probability: dict[str, Float[Tensor, "h w"]]
     margin: dict[str, Float[Tensor, "h w"]]
+    unknown: Float[Tensor, "h w"] | None = None
+    """of the light, the share that comes from where no mask has looked; None where that was not asked for"""
 
     def mask(self, name: str, height: int | None = None, width: int | None = None) -> Bool[Tensor, "mh mw"]:
         """An object's mask, at another resolution if one is given: the margin is interpolated, then cut at zero."""
@@ -91,21 +104,28 @@ def save_segmentation(
     field: ObjectField | VotedField,
     record: dict[str, Any],
     masks: Mapping[Path, Tensor],
+    evidence: Evidence | None = None,
+    forgotten: Collection[str] = (),
 ) -> Segmentation:
-    """Write a new segmentation; `masks` are bool and have the paths of their pictures in its folder."""
+    """Write a new segmentation; `masks` are bool or bytes and have the paths of their pictures in its folder.
+
+    Older ones that have no names but those and the `forgotten` are deleted then.
+    """
     numbers = [int(path.name) for path in _folders(run)]
     path = run.segmentations / f"{max(numbers, default=0) + 1:03d}"
     with atomic_folder(path) as folder:
         write_tensors(folder / "object.safetensors", field.state_dict())
+        if evidence is not None:
+            write_tensors(folder / "evidence.safetensors", evidence.tensors())
         for file, mask in masks.items():
             write_png(folder / file, mask.cpu().numpy())
         kind = "voted" if isinstance(field, VotedField) else "trained" if field.start is None else "refined"
         document = {"format_version": FORMAT_VERSION, "field": kind, "names": list(names), **record}
         write_json(folder / "segmentation.json", document)
     for older in _folders(run):
-        if older != path and _is_taken_over(older, names):
+        if older != path and _is_taken_over(older, {*names, *forgotten}):
             shutil.rmtree(older)
-    return Segmentation(path, tuple(names), field, document)
+    return Segmentation(path, tuple(names), field, document, evidence)
 
 
 def load_segmentations(run: Run, kernels: Kernels, device: torch.device) -> list[Segmentation]:
@@ -118,10 +138,17 @@ def load_segmentations(run: Run, kernels: Kernels, device: torch.device) -> list
         tensors, _ = read_tensors(path / "object.safetensors", advice)
         try:
             field = _stored_field(record.get("field", "trained"), tensors, names, run, kernels)
+            evidence = _stored_evidence(path / "evidence.safetensors", advice)
         except (RuntimeError, KeyError, ValueError, TypeError) as error:
             raise UserError(f"{path} is damaged ({on_one_line(error)}); {advice}") from error
-        out.append(Segmentation(path, names, field.to(device).requires_grad_(False), record))
+        if evidence is not None:
+            evidence = evidence.to(device)
+        out.append(Segmentation(path, names, field.to(device).requires_grad_(False), record, evidence))
     return out
+
+
+def _stored_evidence(path: Path, advice: str) -> Evidence | None:
+    return Evidence.from_tensors(read_tensors(path, advice)[0]) if path.exists() else None
 
 
 def _stored_field(
@@ -149,12 +176,45 @@ def _folders(run: Run) -> list[Path]:
     return sorted(numbered, key=lambda path: int(path.name), reverse=True)
 
 
-def _is_taken_over(path: Path, names: Sequence[str]) -> bool:
+def _is_taken_over(path: Path, names: Collection[str]) -> bool:
     """Whether all names of a stored segmentation are among `names`. One that cannot be read is left for its reader."""
     try:
-        return set(_read_record(path)["names"]) <= set(names)
+        return _present(_read_record(path)) <= set(names)
     except UserError:
         return False
+
+
+def _present(record: dict[str, Any]) -> set[str]:
+    """The names of a record that were not removed."""
+    return set(record["names"]) - set(record.get("removed", ()))
+
+
+def remove_objects(run: Run, names: Sequence[str]) -> None:
+    """Let some names answer no more; all others stay as they are. UserError for a name that no segmentation has.
+
+    Whoever calls holds the run's lock.
+    """
+    # Oldest first: interrupted, a name still answers to its newest segmentation or not at all.
+    records = {path: _read_record(path) for path in reversed(_folders(run))}
+    known = set().union(*(_present(record) for record in records.values()))
+    for name in names:
+        if name not in known:
+            raise UserError(f"{run.path} has no object {name!r}; {_known_objects(known)}")
+    for path, record in records.items():
+        gone = _present(record) & set(names)
+        if gone == _present(record):
+            shutil.rmtree(path)
+        elif gone:
+            objects = [entry for entry in record["prompts"]["objects"] if entry["name"] not in gone]
+            removed = sorted(gone | set(record.get("removed", ())))
+            write_json(path / "segmentation.json", {**record, "removed": removed, "prompts": {"objects": objects}})
+            for name in gone:
+                for kind in ("decoded", "prompts"):
+                    shutil.rmtree(path / kind / name, ignore_errors=True)
+
+
+def _known_objects(names: Collection[str]) -> str:
+    return f"its objects are: {', '.join(sorted(names)) or 'none yet: run `sanerf segment` first'}"
 
 
 def _read_record(path: Path) -> dict[str, Any]:
@@ -173,7 +233,8 @@ def owners(segmentations: Sequence[Segmentation]) -> dict[str, Segmentation]:
     out: dict[str, Segmentation] = {}
     for segmentation in segmentations:
         for name in segmentation.names:
-            out.setdefault(name, segmentation)
+            if name not in segmentation.removed:
+                out.setdefault(name, segmentation)
     return out
 
 
@@ -181,8 +242,7 @@ def find_object(segmentations: Sequence[Segmentation], name: str, run: Run) -> S
     """The segmentation that an object name answers to. UserError where there is none."""
     found = owners(segmentations)
     if name not in found:
-        known = ", ".join(sorted(found)) or "none yet: run `sanerf segment` first"
-        raise UserError(f"{run.path} has no object {name!r}; its objects are: {known}")
+        raise UserError(f"{run.path} has no object {name!r}; {_known_objects(found)}")
     return found[name]
 
 
@@ -195,25 +255,35 @@ def object_probabilities(
 
 
 def render_objects(
-    renderer: Renderer, camera: Camera, segmentations: Sequence[Segmentation], background: tuple[float, float, float]
+    renderer: Renderer,
+    camera: Camera,
+    segmentations: Sequence[Segmentation],
+    background: tuple[float, float, float],
+    known: KnownSpace | None = None,
 ) -> RenderedObjects:
-    """Render a view and the objects of some segmentations in it, all on the same samples."""
-    widths = [1 + len(s.names) for s in segmentations]
+    """Render a view and the objects of some segmentations in it, all on the same samples; with what is `known`, also
+    what is not."""
+    widths = [1 + len(s.names) for s in segmentations] + [int(known is not None)]
 
     def head(p_world: Tensor) -> Tensor:
-        return torch.cat([s.field(p_world) for s in segmentations], dim=1)
+        values = [s.field(p_world) for s in segmentations]
+        if known is not None:
+            values.append((~known.at(p_world))[:, None].float())
+        return torch.cat(values, dim=1)
 
-    image = render_image(renderer, camera, background, head if segmentations else None)
-    probability, margin = {}, {}
+    image = render_image(renderer, camera, background, head if sum(widths) else None)
+    probability, margin, unknown = {}, {}, None
     if image.values is not None:
+        if known is not None:
+            unknown = image.values[..., -1].clamp(0, 1)
         flat, accumulation = image.values.reshape(-1, sum(widths)), image.accumulation.reshape(-1)
         owner = owners(segmentations)
-        for segmentation, logits in zip(segmentations, flat.split(widths, dim=1), strict=True):
+        for segmentation, logits in zip(segmentations, flat.split(widths, dim=1)[:-1], strict=True):
             probabilities = object_probabilities(segmentation, logits, accumulation)
             for index, name in enumerate(segmentation.names, start=1):
-                if owner[name] is segmentation:
+                if owner.get(name) is segmentation:
                     shape = (camera.height, camera.width)
                     probability[name] = probabilities[:, index].reshape(shape)
                     others = torch.cat([probabilities[:, :index], probabilities[:, index + 1 :]], dim=1).amax(dim=1)
                     margin[name] = (probabilities[:, index] - others).reshape(shape)
-    return RenderedObjects(image, probability, margin)
+    return RenderedObjects(image, probability, margin, unknown)

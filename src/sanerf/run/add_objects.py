@@ -1,0 +1,136 @@
+"""`segment --add`: more prompts for a run that has objects; all of them together come to be one segmentation.
+
+Only the objects that the prompts are about are decoded. The others' masks are those that the run has kept, and their
+part of the field is where the new one starts: a voted volume as it is, a trained field's row of weights.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import torch
+
+from sanerf.aggregate.agreement import fit_and_review
+from sanerf.aggregate.extent import limit_to_extent
+from sanerf.aggregate.ray_bank import RayBank, with_masks
+from sanerf.aggregate.revise import Revisions, fit_and_revise
+from sanerf.aggregate.view_masks import ViewMasks
+from sanerf.aggregate.vote import vote_twice
+from sanerf.aggregate.warm_start import of_identities, widened_field
+from sanerf.fields.object import ObjectField
+from sanerf.progress import Progress
+from sanerf.prompts.check import check_prompts
+from sanerf.prompts.drawings import copy_drawings
+from sanerf.prompts.file import PromptSet
+from sanerf.render.images import Renderer
+from sanerf.run.decoding import Decoder, check_refine, first_masks, training_cameras
+from sanerf.run.folder import Run
+from sanerf.run.joined import JoinedObjects, join_objects
+from sanerf.run.lifting import Lifting, fitter, lay_rays, new_field, reviser, sample_cache
+from sanerf.run.lock import run_lock
+from sanerf.run.segment_run import INSTANT_RAYS, Answer, store_answer
+from sanerf.run.segmentation import load_segmentations
+from sanerf.run.stages import Stages
+
+
+@dataclass(frozen=True)
+class Addition:
+    """What is asked for: prompts by a segmenter, a vote or training, and which objects of the run start anew."""
+
+    prompts: PromptSet
+    segmenter: str
+    instant: bool = False
+    refine: int = 0
+    anew: Collection[str] = ()
+
+
+def add_objects(run: Run, renderer: Renderer, addition: Addition, *, seed: int, progress: Progress) -> Answer:
+    """Add objects to those of a run, or prompts to an object's earlier ones, and store all objects as one segmentation.
+
+    Gives it with the seconds of the stages "encode", "decode", "sample" and, last, "aggregate" or "vote". Raises
+    UserError as `segment_run` does, and for objects whose masks the run has not kept.
+    """
+    check_refine(addition.segmenter, addition.refine)
+    check_prompts(addition.prompts, run.scene)
+    with run_lock(run.path):
+        segmentations = load_segmentations(run, renderer.kernels, renderer.density_grid.device)
+        joined = join_objects(run, segmentations, addition.prompts, anew=addition.anew)
+        check_prompts(joined.asked, run.scene)
+        return _add(run, renderer, addition, joined, seed=seed, progress=progress)
+
+
+def _add(
+    run: Run, renderer: Renderer, addition: Addition, joined: JoinedObjects, *, seed: int, progress: Progress
+) -> Answer:
+    # Before the long work: users may move files, and masks may be gone.
+    kept = copy_drawings(joined.prompts)
+    kept_masks = joined.kept_masks(run, training_cameras(run))
+    stages = Stages(progress, "vote" if addition.instant else "aggregate")
+    decoder, masks = first_masks(run, renderer, joined.asked, addition.segmenter, refine=addition.refine, stages=stages)
+    for view, of_view in kept_masks.items():
+        masks.setdefault(view, {}).update(of_view)
+    lifting, generator = Lifting(run, renderer, joined.names, stages), torch.Generator().manual_seed(seed)
+    total_rays = run.config.aggregate.total_rays
+    if addition.instant:
+        cache = sample_cache(run.coarse_samples, renderer.field)
+        rays = lay_rays(lifting, min(total_rays, INSTANT_RAYS), generator, cache)
+        field = vote_twice(rays, masks, joined.names, joined.kept_volumes())
+        stages.end("vote")
+    else:
+        rays = lay_rays(lifting, total_rays, generator, sample_cache(run.samples, renderer.field))
+        field, masks = _refitted(lifting, joined, rays, masks, decoder, generator)
+    said = {
+        "segmenter": addition.segmenter,
+        "seed": seed,
+        "refine": addition.refine,
+        "kept": [entry.name for entry in joined.kept.objects],
+    }
+    return store_answer(run, kept, field, rays=rays, masks=masks, stages=stages, said=said, forgotten=addition.anew)
+
+
+def _refitted(
+    lifting: Lifting,
+    joined: JoinedObjects,
+    rays: RayBank,
+    masks: ViewMasks,
+    decoder: Decoder | None,
+    generator: torch.Generator,
+) -> tuple[ObjectField, ViewMasks]:
+    """The field of all objects from that of earlier ones, if one was trained, and the masks it was fitted to last."""
+    run, names, stages = lifting.run, joined.names, lifting.stages
+    config, start = run.config.aggregate, joined.start()
+    if start is None:
+        field, steps = new_field(lifting, generator), config.steps
+    else:
+        # What an earlier field learnt on top of a vote goes on on top of one.
+        voted = None if start[0].start is None else vote_twice(rays, masks, names, joined.started_volumes(*start))
+        field, steps = (
+            widened_field(*start, names, run.config.object, lifting.renderer.kernels, voted),
+            config.added_steps,
+        )
+    fit = fitter(lifting, field, generator, steps=steps, stage="aggregate")
+    if decoder is None:
+        masks = fit_and_review(
+            field,
+            rays,
+            masks=masks,
+            names=names,
+            reviews=config.reviews,
+            least_agreement=config.least_agreement,
+            fit=fit,
+        )
+    else:
+        asked = [entry.name for entry in joined.asked.objects]
+        ask = reviser(lifting, decoder, asked, worked="aggregate", stage="decode")
+        # Objects that the answers lack keep their masks, and so do those that are not asked about.
+        masks = fit_and_revise(
+            field,
+            rays,
+            masks=masks,
+            names=names,
+            revisions=Revisions(config.revisions, config.settled),
+            fit=fit,
+            revise=lambda rendered: ask({view: of_identities(of, names, asked) for view, of in rendered.items()}),
+        )
+    limit_to_extent(field, with_masks(rays, masks, names))
+    stages.end("aggregate")
+    return field.requires_grad_(False), masks
