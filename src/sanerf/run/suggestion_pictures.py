@@ -1,5 +1,4 @@
-"""The pictures of a suggested click: the photograph with it, and a heat map of how unsure the segmentation is of the
-object there."""
+"""The pictures of a suggested click: the photograph with it, and a heat map of how unsure the object is there."""
 
 from pathlib import Path
 
