@@ -16,6 +16,7 @@ from sanerf.aggregate.revise import (
     RenderedIdentities,
     Revisions,
     fit_and_revise,
+    mean_mask_iou,
     render_identities,
     revise_masks,
     with_lost_objects,
@@ -24,6 +25,7 @@ from sanerf.aggregate.sample_cache import SampleCache
 from sanerf.aggregate.training import train_object_field
 from sanerf.aggregate.trust import TrustConfig, with_trust
 from sanerf.aggregate.view_masks import ViewMasks
+from sanerf.aggregate.vote import vote_twice
 from sanerf.fields.object import ObjectField
 from sanerf.fields.protocol import Field
 from sanerf.fields.radiance import RadianceField
@@ -112,18 +114,26 @@ def aggregate_masks(
 
 def revise_by_vote(
     lifting: Lifting, rays: RayBank, masks: ViewMasks, decoder: Decoder | None, voted: VotedField
-) -> tuple[ViewMasks, dict[int, RenderedIdentities]]:
-    """The masks that a decoder answers where it is prompted by what was voted, or, without one, the masks that do not
-    contradict that; and what was voted, at the lattices of `rays`."""
-    names = lifting.names
-    rendered = render_identities(voted, rays)
+) -> tuple[ViewMasks, VotedField]:
+    """What was voted prompts a decoder again, and its answers are put to the vote, until they are settled; without a
+    decoder, masks that contradict the vote are left out, once. Gives the last masks and their vote."""
+    names, config = lifting.names, lifting.run.config.aggregate
     if decoder is None:
-        agreement = mask_agreement(rendered, masks, names)
-        revised = agreeing_masks(masks, agreement, lifting.run.config.aggregate.least_agreement)
-    else:
-        revised = reviser(lifting, decoder, names, worked="revise", stage="revise")(rendered)
-    lifting.stages.end("revise")
-    return with_lost_objects(revised, masks), rendered
+        if config.reviews:
+            agreement = mask_agreement(render_identities(voted, rays), masks, names)
+            masks = agreeing_masks(masks, agreement, config.least_agreement)
+            voted = vote_twice(rays, masks, names)
+        lifting.stages.end("revise")
+        return masks, voted
+    revise = reviser(lifting, decoder, names, worked="revise", stage="revise")
+    for _ in range(config.revisions):
+        revised = with_lost_objects(revise(render_identities(voted, rays)), masks)
+        settled = mean_mask_iou(revised, masks) >= config.settled
+        masks, voted = revised, vote_twice(rays, revised, names)
+        lifting.stages.end("revise")
+        if settled:
+            break
+    return masks, voted
 
 
 def refine_vote(

@@ -12,6 +12,7 @@ import torch
 
 from sanerf.aggregate.evidence import gather_evidence
 from sanerf.aggregate.ray_bank import RayBank, with_masks
+from sanerf.aggregate.revise import render_identities
 from sanerf.aggregate.view_masks import ViewMasks
 from sanerf.aggregate.vote import vote_twice
 from sanerf.fields.object import ObjectField
@@ -111,8 +112,9 @@ def segment_and_refine(
     """The answer of `segment_instantly`, once it is stored; then that of an object field that starts from it, which is
     stored in its place.
 
-    What was voted prompts the decoder again ("revise"); the new masks are put to the vote, and the object field learns
-    what is left to learn ("refine"). The run is locked until the iterator is exhausted or closed.
+    What was voted prompts the decoder again, and the new masks are put to the vote ("revise"), as often as a whole
+    `segment` revises; then the object field learns what is left to learn ("refine"). The run is locked until the
+    iterator is exhausted or closed.
     """
     call = _Call(run, renderer, prompts, segmenter, seed, refine, progress)
     call.check()
@@ -133,12 +135,10 @@ def _voted(call: _Call, stages: Stages) -> Iterator[Answer]:
     stages.end("vote")
     yield store_answer(run, kept, field, rays=few, masks=masks, stages=stages, said=call.said)
 
-    masks, rendered = revise_by_vote(lifting, few, masks, decoder, field)
-    field = vote_twice(few, masks, call.names)
-    stages.end("revise")
+    masks, field = revise_by_vote(lifting, few, masks, decoder, field)
     cache = sample_cache(run.samples, renderer.field)
     rays = lay_rays(lifting, total_rays, torch.Generator().manual_seed(call.seed), cache)
-    refined = refine_vote(lifting, rays, masks, field, rendered=rendered, generator=generator)
+    refined = refine_vote(lifting, rays, masks, field, rendered=render_identities(field, few), generator=generator)
     yield store_answer(run, kept, refined, rays=rays, masks=masks, stages=stages, said=call.said)
 
 
