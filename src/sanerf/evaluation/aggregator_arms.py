@@ -3,6 +3,7 @@
 A new part of the aggregator gets a line here, and `sanerf bench aggregator` measures it with and without.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -31,12 +32,12 @@ ARMS: dict[str, Arm] = {
     ),
     "two-reviews": Arm("masks held against the field twice", lambda c: replace(c, reviews=2)),
     "ray-pairs": Arm(
-        "the ray-pair RGB loss (Eq. 9 to 14) with a weight of 0.1",
-        lambda c: replace(c, ray_pairs=replace(c.ray_pairs, weight=0.1)),
+        "the ray-pair RGB loss (Eq. 9 to 14) with a weight of 3, pairs within reach of each other",
+        lambda c: replace(c, ray_pairs=replace(c.ray_pairs, weight=3.0)),
     ),
     "ray-pairs-as-printed": Arm(
-        "the same with the authors' weight of 1 and colour threshold of 0.1",
-        lambda c: replace(c, ray_pairs=replace(c.ray_pairs, weight=1.0, threshold=0.1)),
+        "the same with the authors' weight of 1, pairs by their colours alone",
+        lambda c: replace(c, ray_pairs=replace(c.ray_pairs, weight=1.0, reach=math.inf)),
     ),
     "agreement": Arm(
         "masks count, from the second fit on, with the fourth power of their agreement with the field",
