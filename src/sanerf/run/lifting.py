@@ -137,20 +137,13 @@ def revise_by_vote(
 
 
 def refine_vote(
-    lifting: Lifting,
-    rays: RayBank,
-    masks: ViewMasks,
-    voted: VotedField,
-    *,
-    rendered: dict[int, RenderedIdentities],
-    generator: torch.Generator,
+    lifting: Lifting, rays: RayBank, masks: ViewMasks, voted: VotedField, generator: torch.Generator
 ) -> ObjectField:
-    """An object field that starts from what was voted and is fitted to the masks; `rendered` is what the masks' own
-    trust is measured against (`aggregate.trust`)."""
+    """An object field that starts from what was voted and is fitted to the masks, which count as they agree with it."""
     field = _new_field(lifting, generator, voted)
     steps = lifting.run.config.aggregate.refining_steps
     fit = fitter(lifting, field, generator, steps=steps, stage="refine")
-    fit(with_masks(rays, masks, lifting.names), masks, 0, rendered)
+    fit(with_masks(rays, masks, lifting.names), masks, 0, render_identities(voted, rays))
     limit_to_extent(field, rays)
     lifting.stages.end("refine")
     return field.requires_grad_(False)
