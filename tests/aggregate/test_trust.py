@@ -76,7 +76,7 @@ def test_rays_count_as_the_mask_of_their_pixel_and_background_as_the_least_trust
     probability = torch.stack([~double, double, torch.zeros_like(double)], dim=-1).float()
     of_b = torch.stack([~UPPER, torch.zeros_like(UPPER), UPPER], dim=-1).float()
     rendered = {0: RenderedIdentities(LATTICES[0], probability), 1: RenderedIdentities(LATTICES[1], of_b)}
-    config = TrustConfig(agreement_power=1.0)
+    config = TrustConfig(predicted_iou_power=0.0, agreement_power=1.0)
     weighed = with_trust(masked, masks, names=["a", "b"], rendered=rendered, config=config)
     first, second, _ = weighed.trust.reshape(3, SIDE, SIDE)
     # b is rendered nowhere in view 0: it counts nothing, and neither does that view's background.

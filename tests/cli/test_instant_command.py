@@ -39,7 +39,13 @@ def test_it_votes_scores_and_exports_and_a_second_call_has_its_samples(stage, vo
     ended = sanerf(*command(stage, voted, "--instant", "--json"))
     assert ended.code == 0, ended.err
     result = json.loads(ended.out)
-    assert result["objects"] == ["ball", "wall"] and list(result["seconds"]) == ["encode", "decode", "sample", "vote"]
+    assert result["objects"] == ["ball", "wall"] and list(result["seconds"]) == [
+        "encode",
+        "decode",
+        "sample",
+        "vote",
+        "assess",
+    ]
     record, field = newest(voted)
     assert record["field"] == "voted"
 
@@ -100,7 +106,7 @@ def test_it_goes_on_where_asked_and_says_when_each_answer_was_there(stage, saner
     ended = sanerf(*command(stage, run, "--instant", "--then-refine", "--json"))
     assert ended.code == 0, ended.err
     result = json.loads(ended.out)
-    assert list(result["seconds"]) == ["encode", "decode", "sample", "vote", "revise", "refine"]
+    assert list(result["seconds"]) == ["encode", "decode", "sample", "vote", "revise", "refine", "assess"]
     voted_after, refined_after = result["answered_after"]
     assert 0 < voted_after < refined_after and sum(result["seconds"].values()) < refined_after
     assert "voted answer stored in" in ended.err and "refined answer stored in" in ended.err
@@ -117,7 +123,7 @@ def test_a_trained_field_is_the_same_from_kept_samples(stage, segmented, sanerf,
     ended = sanerf(*command(stage, run, "--json"))
     assert ended.code == 0, ended.err
     assert newest(run)[1] == field
-    assert list(json.loads(ended.out)["seconds"]) == ["encode", "decode", "sample", "aggregate"]
+    assert list(json.loads(ended.out)["seconds"]) == ["encode", "decode", "sample", "aggregate", "assess"]
 
 
 def test_what_segment_refuses_it_refuses(stage, voted, sanerf, tmp_path):

@@ -21,9 +21,9 @@ _LEAST_BELIEF = 0.05
 class TrustConfig:
     """How masks are weighed in the cross entropy of Eq. 8; with both powers 0 all count alike."""
 
-    predicted_iou_power: float = 0.0
+    predicted_iou_power: float = 1.0
     """a mask counts with this power of the IoU that its decoder expects it to have; in files there is none"""
-    agreement_power: float = 0.0
+    agreement_power: float = 4.0
     """and, once there is a field, with this power of its IoU with what that renders"""
 
 

@@ -51,6 +51,7 @@ class Segment(CommonOptions):
         began = time.monotonic()
         from sanerf.prompts.check import check_prompts
         from sanerf.prompts.file import read_prompts
+        from sanerf.run.add_objects import Addition, add_objects
         from sanerf.run.assessment import suggestion_in_words
         from sanerf.run.decoding import MASKS_PREFIX
         from sanerf.run.folder import open_run
@@ -68,6 +69,8 @@ class Segment(CommonOptions):
             raise UserError("--remove goes alone or with --add; other objects than those of --prompts stay anyway")
         if self.then_refine and not self.instant:
             raise UserError("--then-refine goes on from the answer of --instant; ask for both")
+        if self.then_refine and self.add:
+            raise UserError("--then-refine refines what was asked at once; with --add leave it and --instant out")
         ready = self.segmenter.startswith(MASKS_PREFIX)
         # All that is wrong with prompts and options, before the field and its kernels are loaded.
         run = open_run(self.run_folder)
@@ -81,16 +84,20 @@ class Segment(CommonOptions):
             check_photographs(run)
         with progress_bars() as progress:
             opened = load_trained(run, self, with_objects=False)
-            ask = segment_and_refine if self.then_refine else segment_instantly if self.instant else segment_run
-            asked = ask(
-                opened.run,
-                opened.renderer,
-                prompts,
-                self.segmenter,
-                seed=self.seed,
-                progress=progress,
-                refine=self.refine,
-            )
+            if self.add:
+                addition = Addition(prompts, self.segmenter, self.instant, self.refine, removed)
+                asked = add_objects(opened.run, opened.renderer, addition, seed=self.seed, progress=progress)
+            else:
+                ask = segment_and_refine if self.then_refine else segment_instantly if self.instant else segment_run
+                asked = ask(
+                    opened.run,
+                    opened.renderer,
+                    prompts,
+                    self.segmenter,
+                    seed=self.seed,
+                    progress=progress,
+                    refine=self.refine,
+                )
             answers, answered_after = [], []
             for answer in [asked] if isinstance(asked, tuple) else asked:
                 answers.append(answer)

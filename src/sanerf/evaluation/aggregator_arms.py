@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from sanerf.aggregate.trust import TrustConfig
 from sanerf.errors import UserError
 from sanerf.run.config import AggregateConfig
 
@@ -26,6 +27,10 @@ ARMS: dict[str, Arm] = {
         "one fit to all masks, of as many steps as all fits of full",
         lambda c: replace(c, reviews=0, steps=_all_steps(c)),
     ),
+    "no-trust": Arm(
+        "all masks that are not left out count alike",
+        lambda c: replace(c, trust=TrustConfig(predicted_iou_power=0.0, agreement_power=0.0)),
+    ),
     "strict-review": Arm(
         "masks count as contradicting the field one and a half times as soon",
         lambda c: replace(c, least_agreement=1.5 * c.least_agreement),
@@ -39,13 +44,9 @@ ARMS: dict[str, Arm] = {
         "the same with the authors' weight of 1, pairs by their colours alone",
         lambda c: replace(c, ray_pairs=replace(c.ray_pairs, weight=1.0, reach=math.inf)),
     ),
-    "agreement": Arm(
-        "masks count, from the second fit on, with the fourth power of their agreement with the field",
-        lambda c: replace(c, trust=replace(c.trust, agreement_power=4.0)),
-    ),
-    "predicted-iou": Arm(
-        "masks count as their decoder expects them to be good; of masks from files all are expected alike",
-        lambda c: replace(c, trust=replace(c.trust, predicted_iou_power=1.0)),
+    "strict-trust": Arm(
+        "masks count with twice the power of their agreement with the field",
+        lambda c: replace(c, trust=replace(c.trust, agreement_power=2 * c.trust.agreement_power)),
     ),
     "half-steps": Arm("half the steps of each fit", lambda c: replace(c, steps=max(1, c.steps // 2))),
     "double-steps": Arm("twice the steps of each fit", lambda c: replace(c, steps=2 * c.steps)),
@@ -57,7 +58,7 @@ ARMS: dict[str, Arm] = {
 }
 """By the name that `--arms` knows them by; the order of the tables."""
 
-USUAL = ("full", "no-review", "no-review-long", "ray-pairs")
+USUAL = ("full", "no-review", "no-review-long", "no-trust", "ray-pairs")
 """The arms that are measured unless others are asked for: each part on and off."""
 
 

@@ -137,21 +137,14 @@ def revise_by_vote(
 
 
 def refine_vote(
-    lifting: Lifting,
-    rays: RayBank,
-    masks: ViewMasks,
-    voted: VotedField,
-    *,
-    rendered: dict[int, RenderedIdentities],
-    generator: torch.Generator,
+    lifting: Lifting, rays: RayBank, masks: ViewMasks, voted: VotedField, generator: torch.Generator
 ) -> ObjectField:
-    """An object field that starts from what was voted and is fitted to the masks; `rendered` is what the masks' own
-    trust is measured against (`aggregate.trust`)."""
+    """An object field that starts from what was voted and is fitted to the masks, which count as they agree with it."""
     field = new_field(lifting, generator, voted)
     steps = lifting.run.config.aggregate.refining_steps
     fit = fitter(lifting, field, generator, steps=steps, stage="refine")
     masked = with_masks(rays, masks, lifting.names)
-    fit(masked, masks, 0, rendered)
+    fit(masked, masks, 0, render_identities(voted, rays))
     limit_to_extent(field, masked)
     lifting.stages.end("refine")
     return field.requires_grad_(False)

@@ -12,7 +12,6 @@ import torch
 
 from sanerf.aggregate.evidence import gather_evidence
 from sanerf.aggregate.ray_bank import RayBank, with_masks
-from sanerf.aggregate.revise import render_identities
 from sanerf.aggregate.view_masks import ViewMasks
 from sanerf.aggregate.vote import vote_twice
 from sanerf.fields.object import ObjectField
@@ -33,7 +32,8 @@ from sanerf.run.stages import Stages
 from sanerf.shapes import Bool
 
 INSTANT_RAYS = 300_000
-"""About so many rays vote, a quarter of those that an object field is trained on: all of them vote no better."""
+"""About so many rays vote, a quarter of those that an object field is trained on: all of them vote no better. Those
+that voted refine the vote, too: all of them brought 0.001 of mean IoU on the bundled scene, and take 10 s to sample."""
 
 Answer = tuple[Segmentation, dict[str, float]]
 """A stored segmentation and the seconds of the stages so far."""
@@ -128,17 +128,15 @@ def _voted(call: _Call, stages: Stages) -> Iterator[Answer]:
     kept = copy_drawings(call.prompts)
     lifting, generator = Lifting(run, renderer, call.names, stages), torch.Generator().manual_seed(call.seed)
     decoder, masks = first_masks(run, renderer, call.prompts, call.segmenter, refine=call.refine, stages=stages)
-    total_rays = run.config.aggregate.total_rays
+    total_rays = min(run.config.aggregate.total_rays, INSTANT_RAYS)
     cache = sample_cache(run.coarse_samples, renderer.field)
-    few = lay_rays(lifting, min(total_rays, INSTANT_RAYS), generator, cache)
-    field = vote_twice(few, masks, call.names)
+    rays = lay_rays(lifting, total_rays, generator, cache)
+    field = vote_twice(rays, masks, call.names)
     stages.end("vote")
-    yield store_answer(run, kept, field, rays=few, masks=masks, stages=stages, said=call.said)
+    yield store_answer(run, kept, field, rays=rays, masks=masks, stages=stages, said=call.said)
 
-    masks, field = revise_by_vote(lifting, few, masks, decoder, field)
-    cache = sample_cache(run.samples, renderer.field)
-    rays = lay_rays(lifting, total_rays, torch.Generator().manual_seed(call.seed), cache)
-    refined = refine_vote(lifting, rays, masks, field, rendered=render_identities(field, few), generator=generator)
+    masks, field = revise_by_vote(lifting, rays, masks, decoder, field)
+    refined = refine_vote(lifting, rays, masks, field, generator)
     yield store_answer(run, kept, refined, rays=rays, masks=masks, stages=stages, said=call.said)
 
 
