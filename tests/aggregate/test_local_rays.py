@@ -186,12 +186,12 @@ def test_points_are_drawn_by_their_error_and_never_on_nothing(bank, cameras):
     error[empty] = 1.0
     config = replace(CONFIG, views=1)
     drawn = []
-    for seed in range(200):
+    for seed in range(60):
         local = build_local_rays(bank, error, around(cameras), config, torch.Generator().manual_seed(seed))
         assert local is not None and len(local.members) == 1
         drawn.append(bool((local.rgb.mean(dim=0) - torch.tensor(RED)).abs().max() < 0.2))
-    # Binomial with 200 draws of 0.9: three standard deviations.
-    assert 167 <= sum(drawn) <= 193
+    # Binomial with 60 draws of 0.9: three standard deviations.
+    assert 47 <= sum(drawn) < 60
     assert build_local_rays(bank, torch.zeros(len(bank)), around(cameras), config, torch.Generator()) is None
 
 
