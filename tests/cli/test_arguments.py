@@ -19,7 +19,7 @@ HELP = "; see `sanerf train --help`$"
     [
         ((), "a command is missing; the commands are demo, .* weights; see `sanerf --help`$"),
         (("trian", "scene"), "there is no command 'trian'; perhaps train is meant; see `sanerf --help`$"),
-        (("xyzzy",), "there is no command 'juggle'; the commands are demo, "),
+        (("xyzzy",), "there is no command 'xyzzy'; the commands are demo, "),
         (("--seed", "3", *TRAIN), "a command comes first and then its options, not '--seed'; "),
         (("train",), "sanerf: sanerf train needs SCENE and --out RUN" + HELP),
         ((*TRAIN, "--stpes", "3"), "sanerf train has no option --stpes; perhaps --steps is meant" + HELP),
