@@ -23,7 +23,7 @@ class TrustConfig:
 
     predicted_iou_power: float = 1.0
     """a mask counts with this power of the IoU that its decoder expects it to have; in files there is none"""
-    agreement_power: float = 4.0
+    agreement_power: float = 2.0
     """and, once there is a field, with this power of its IoU with what that renders"""
 
 
