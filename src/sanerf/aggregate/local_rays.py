@@ -30,8 +30,8 @@ class RayPairConfig:
     """The ray-pair RGB loss."""
 
     weight: float = 0.0
-    """of the loss in the sum of Eq. 14; 0 leaves it out, as long as no scene is known where it helps: on the bundled
-    one 0.1 moves mean IoU by less than 0.001, and the print's 1 lowers it by 0.003 to 0.007"""
+    """of the loss in the sum of Eq. 14; 0 leaves it out, as long as no scene is known where it helps by more than
+    chance (docs/bench.md)"""
     start: float = 0.5
     """share of the steps after which it is added, the paper's k"""
     builds: int = 1
