@@ -61,7 +61,8 @@ def test_figures_masks_and_pages_of_a_run(scored, sanerf, stage, monkeypatch):
     assert ended.code == 0, ended.err
     assert (out / "jobs.jsonl").read_text().count("\n") == 5
     (of_run,) = json.loads(ended.out)["runs"].values()
-    assert of_run["noisy"]["full"]["iou"]["seeds"] == 2 and of_run["noisy"]["full"]["iou"]["spread"] > 0
+    assert of_run["noisy"]["full"]["iou"]["seeds"] == 2
+    assert of_run["noisy"]["given_own"]["iou"]["spread"] > 0, "each seed has noise of its own"
     monkeypatch.setattr(bench, "aggregator_version", lambda: "another")
     assert sanerf(*call, "--arms", "full", "--noise", "none").code == 0
     assert (out / "jobs.jsonl").read_text().count("\n") == 6
