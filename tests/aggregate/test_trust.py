@@ -116,3 +116,13 @@ def test_the_field_follows_the_masks_that_count():
     none = replace(weighed, trust=torch.where(weighed.trust < 1, 0.0, 1.0))
     nan = replace(none, weights=torch.where(none.trust > 0, none.weights, torch.nan))
     assert torch.equal(learnt(nan), LEFT)
+
+
+def test_an_object_that_is_rendered_nowhere_keeps_its_trust():
+    """The background's rays of its views count as its masks: they must not all come to nothing."""
+    masks = {0: {"cup": ViewMask(torch.tensor([[0.9, 0.9, 0.1, 0.1]]), 0.5)}}
+    nowhere = torch.zeros(1, 4, 2)
+    nowhere[..., 0] = 1.0
+    rendered = {0: RenderedIdentities(PixelLattice(0, 1, 4, 0, 0, 1), nowhere)}
+    found = agreeing(believed(masks), masks, names=["cup"], rendered=rendered, power=2.0, least=0.0)
+    assert found == {0: {"cup": 0.5}}

@@ -132,7 +132,7 @@ def correct_masks(
                 asked.append((entry.name, probability > 0.5, prompts))
         answers = segmenter.decode(features_of(view), [prompts for _, _, prompts in asked]) if asked else []
         for (name, shown, prompts), answer in zip(asked, answers, strict=True):
-            if prompts.mask_logits is None:
+            if float(shown.float().mean()) < LEAST_AREA:
                 chosen = chosen_mask(answer, prompts)
                 logits, predicted_iou, agreement = chosen.mask_logits.cpu(), chosen.predicted_iou, 1.0
             else:
@@ -162,7 +162,9 @@ def far_reaching(
     for point, view in enumerate(lifted.views):
         if not far[point] and view in cameras:
             xy, _ = project(cameras[view], lifted.p_world[point : point + 1])
-            column, row = xy[0].long().tolist()
+            # A click on the picture's last edge may come back a hair beyond it.
+            column = min(int(xy[0, 0]), cameras[view].width - 1)
+            row = min(int(xy[0, 1]), cameras[view].height - 1)
             shown = rendered[view].upsampled(index, cameras[view]) > 0.5
             around = shown if bool(shown[row, column]) else ~shown
             depth = edge_distance(around.numpy())[row, column]

@@ -74,9 +74,10 @@ class LocalRays:
     members: Int64[Tensor, "points batch"]
 
     def appearance(self, members: Int64[Tensor, "points batch"], place: float) -> Float[Tensor, "points batch 6"]:
-        """Colours, and behind them places in units that make a patch's mean width a colour distance of `place`."""
+        """Colours, and behind them places in units that make a patch's width a colour distance of `place`: the median,
+        since a ray that hits nothing ends far away."""
         present, flat = members >= 0, members.clamp(min=0)
-        width = (self.width[flat] * present).sum(dim=1) / present.sum(dim=1).clamp(min=1)
+        width = self.width[flat].masked_fill(~present, torch.nan).nanmedian(dim=1).values
         scaled = self.p_world[flat] * (place / width.clamp(min=1e-12))[:, None, None]
         return torch.cat([self.rgb[flat], scaled], dim=2)
 

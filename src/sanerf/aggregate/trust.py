@@ -50,7 +50,8 @@ def agreeing(
     agreement = mask_agreement(rendered, masks, names, least_area=0.0)
     for name in names:
         iou = {view: of_view[name] for view, of_view in agreement.items() if name in of_view}
-        if max(iou.values(), default=0.0) >= least:
+        best = max(iou.values(), default=0.0)
+        if best > 0 and best >= least:
             for view, value in iou.items():
                 out[view][name] *= value**power if value >= least else 0.0
     return out

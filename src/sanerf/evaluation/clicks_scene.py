@@ -1,8 +1,9 @@
 """What all games of clicks on one run share: the segmenter's features, the rays that vote, and the truth on them.
 
-The answer to clicks is the instant one of `sanerf segment --instant` on some of the training views, for one object
-alone. It is scored where it is rendered anyway, on the lattices of the rays that vote: exact masks are read at the very
-same pixels, so that a lattice costs precision and no bias.
+The answer to clicks is that of `aggregate.corrections` on some of the training views, for one object alone: the vote of
+`sanerf segment --instant`, and once more with the clicks and the vote as prompts, which that command leaves out. It is
+scored where it is rendered anyway, on the lattices of the rays that vote: exact masks are read at the very same pixels,
+so that a lattice costs precision and no bias.
 """
 
 from collections.abc import Callable, Sequence

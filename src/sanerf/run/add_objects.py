@@ -46,7 +46,7 @@ class Addition:
 def add_objects(run: Run, renderer: Renderer, addition: Addition, *, seed: int, progress: Progress) -> Answer:
     """Add objects to those of a run, or prompts to an object's earlier ones, and store all objects as one segmentation.
 
-    Gives it with the seconds of the stages "encode", "decode", "sample" and, last, "aggregate" or "vote". Raises
+    Gives it with the seconds of the stages "encode", "decode", "sample", "aggregate" or "vote", and "assess". Raises
     UserError as `segment_run` does, and for objects whose masks the run has not kept.
     """
     check_refine(addition.segmenter, addition.refine)
@@ -103,6 +103,9 @@ def _refitted(
     else:
         # What an earlier field learnt on top of a vote goes on on top of one.
         voted = None if start[0].start is None else vote_twice(rays, masks, names, joined.started_volumes(*start))
+        if voted is not None:
+            # What was learnt of a corrected object was learnt on top of its old votes.
+            start = start[0], [name if name in joined.kept_names else "" for name in start[1]]
         field, steps = (
             widened_field(*start, names, run.config.object, lifting.renderer.kernels, voted),
             config.added_steps,

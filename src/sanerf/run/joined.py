@@ -32,6 +32,10 @@ class JoinedObjects:
         return [name for name in self._owners if name in every] + [n for n in every if n not in self._owners]
 
     @property
+    def kept_names(self) -> set[str]:
+        return {entry.name for entry in self.kept.objects}
+
+    @property
     def prompts(self) -> PromptSet:
         """Those of all objects, in the order of the names."""
         by_name = {entry.name: entry for entry in (*self.kept.objects, *self.asked.objects)}
@@ -59,7 +63,7 @@ class JoinedObjects:
 
     def started_volumes(self, start: ObjectField, names: Sequence[str]) -> dict[str, VotedVolume]:
         """Of the kept objects those that a field, with these names, learnt on top of a vote of."""
-        voted, staying = start.start, {entry.name for entry in self.kept.objects}
+        voted, staying = start.start, self.kept_names
         if voted is None:
             return {}
         return {name: voted.volume(row) for row, name in enumerate(names) if name in staying}

@@ -76,9 +76,9 @@ def segment_run(
     from files the names are enough.
 
     The first masks, those of the prompts, each go back to the decoder up to `refine` times. Gives the segmentation and
-    the seconds of its stages "encode", "decode", "sample" and "aggregate". Raises UserError for prompts that cannot be
-    used, for objects of which no view has a mask, where masks from files should be refined, and where another process
-    works on the run.
+    the seconds of its stages "encode", "decode", "sample", "aggregate" and "assess" (`run.assessment`). Raises
+    UserError for prompts that cannot be used, for objects of which no view has a mask, where masks from files should be
+    refined, and where another process works on the run.
     """
     call = _Call(run, renderer, prompts, segmenter, seed, refine, progress)
     call.check()
@@ -98,7 +98,7 @@ def segment_instantly(
 ) -> Answer:
     """`segment_run` with the first masks put to the vote (`aggregate.vote`) in place of training; nothing is revised.
 
-    The last stage is "vote".
+    In place of "aggregate" there is the stage "vote".
     """
     call = _Call(run, renderer, prompts, segmenter, seed, refine, progress)
     call.check()

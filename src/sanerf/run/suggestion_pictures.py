@@ -5,13 +5,12 @@ from pathlib import Path
 import numpy as np
 
 from sanerf.aggregate.uncertainty import belief_in, contradicted
-from sanerf.aggregate.view_masks import ViewMask
-from sanerf.data.images import load_mask
 from sanerf.files import write_png
 from sanerf.render.images import Renderer
 from sanerf.render.pictures import draw_clicks, overlay_heat, overlay_mask
 from sanerf.run.decoding import run_cameras, run_image
 from sanerf.run.folder import Run
+from sanerf.run.kept_masks import read_masks
 from sanerf.run.segmentation import Segmentation, render_objects
 from sanerf.segmenter.regions import mask_iou
 
@@ -19,8 +18,7 @@ from sanerf.segmenter.regions import mask_iou
 def write_suggestion(folder: Path, run: Run, renderer: Renderer, segmentation: Segmentation, name: str) -> None:
     """Write FOLDER/click.png and FOLDER/uncertainty.png for an object that has a suggested click.
 
-    The mask that the decoder gave in that view counts where it contradicts the field, as when the click was chosen;
-    what that decoder predicted of it was not kept.
+    The mask that the decoder gave in that view counts where it contradicts the field, as when the click was chosen.
     """
     click = segmentation.suggested_clicks[name]
     assert click is not None, name
@@ -28,12 +26,11 @@ def write_suggestion(folder: Path, run: Run, renderer: Renderer, segmentation: S
     camera, of_file = run_cameras(run)[view], run.scene.views[view].camera
     rendered = render_objects(renderer, camera, [segmentation], run.background)
     probability = rendered.object_probability(name).cpu()
-    decoded = segmentation.path / "decoded" / name / f"{run.scene.output_stem(view)}.png"
+    mask = read_masks(segmentation, [name], run.scene, {view: camera}).get(view, {}).get(name)
     errors = rendered.wrong_probability(name).cpu()
-    if decoded.exists():
-        mask = load_mask(decoded)
-        agreement = float(mask_iou((probability > 0.5)[None], mask))
-        errors = contradicted(probability, mask.float(), belief_in(ViewMask(mask.float(), 1.0), agreement))
+    if mask is not None:
+        agreement = float(mask_iou((probability > 0.5)[None], mask.probability > 0.5))
+        errors = contradicted(probability, mask.probability, belief_in(mask, agreement))
     scale = np.array([camera.width / of_file.width, camera.height / of_file.height])
     xy, labels = np.array([click["xy"]]) * scale, np.array([click["label"]])
     photo = run_image(run, view).numpy()
