@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from sanerf.aggregate.predicted_iou import expected_counts, predict_iou, predict_objects
+from sanerf.aggregate.predicted_iou import ObjectPrediction, expected_counts, predict_iou
 from sanerf.aggregate.ray_bank import PixelLattice
 from sanerf.aggregate.revise import RenderedIdentities
 from sanerf.aggregate.uncertainty import (
@@ -64,6 +64,11 @@ def mask() -> Tensor:
     return square(4, 4, 10)
 
 
+def prediction_of(views, masks) -> ObjectPrediction:
+    """About the only object of a field, "a"."""
+    return predict_iou(object_in_views(views, masks, index=1, name="a"))
+
+
 def test_the_expected_counts_are_those_of_many_draws():
     """Against truths drawn pixel by pixel."""
     generator = torch.Generator().manual_seed(0)
@@ -77,9 +82,9 @@ def test_the_expected_counts_are_those_of_many_draws():
 
 def test_a_sure_field_whose_masks_agree_predicts_one_and_an_object_seen_nowhere_zero():
     views = {0: rendered(mask()), 1: rendered(mask())}
-    sure = predict_objects(views, {0: {"a": ViewMask(mask(), 1.0)}}, ["a"])["a"]
+    sure = prediction_of(views, {0: {"a": ViewMask(mask(), 1.0)}})
     assert sure.iou == pytest.approx(1.0, abs=1e-6) and list(sure.views) == [0, 1]
-    assert predict_objects({0: rendered(torch.zeros(SIDE, SIDE))}, {}, ["a"])["a"].iou == 0
+    assert prediction_of({0: rendered(torch.zeros(SIDE, SIDE))}, {}).iou == 0
 
 
 def test_the_prediction_falls_with_each_witness():
@@ -100,14 +105,14 @@ def test_masks_of_something_else_do_not_count_unless_all_are():
     views = {view: rendered(mask()) for view in range(3)}
     other = ViewMask(square(14, 14, 5), 1.0)
     good = {0: {"a": ViewMask(mask(), 1.0)}, 1: {"a": ViewMask(mask(), 1.0)}}
-    kept = predict_objects(views, {**good, 2: {"a": other}}, ["a"])["a"].iou
-    assert kept == pytest.approx(predict_objects(views, good, ["a"])["a"].iou)
-    assert predict_objects(views, {2: {"a": other}}, ["a"])["a"].iou == 0
+    kept = prediction_of(views, {**good, 2: {"a": other}}).iou
+    assert kept == pytest.approx(prediction_of(views, good).iou)
+    assert prediction_of(views, {2: {"a": other}}).iou == 0
 
 
 def test_a_view_whose_own_mask_agrees_less_is_predicted_to_be_worse():
     views = {view: rendered(mask()) for view in range(2)}
     masks = {0: {"a": ViewMask(mask(), 1.0)}, 1: {"a": ViewMask(square(4, 4, 8), 1.0)}}
-    of_views = predict_objects(views, masks, ["a"])["a"].views
+    of_views = prediction_of(views, masks).views
     assert of_views[1] < of_views[0]
     assert math.isclose(of_views[0], 1.0, abs_tol=1e-6)

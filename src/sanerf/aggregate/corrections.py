@@ -24,6 +24,7 @@ from sanerf.aggregate.revise import (
     LEAST_AGREEMENT,
     LEAST_AREA,
     RenderedIdentities,
+    mask_prompt,
     nearest_hypothesis,
     render_identities,
 )
@@ -182,7 +183,7 @@ def corrected_prompts(prompts: ViewPrompts, probability: Float[Tensor, "h w"]) -
     shown = probability > 0.5
     if float(shown.float().mean()) < LEAST_AREA:
         return prompts if inside else None
-    logits = torch.logit(probability.clamp(1e-3, 1 - 1e-3)) if prompts.mask_logits is None else prompts.mask_logits
+    logits = mask_prompt(probability) if prompts.mask_logits is None else prompts.mask_logits
     points, labels = prompts.points, prompts.labels
     if not inside:
         deepest = points_inside(shown & ~_about(points[labels == 0], shown), count=1)

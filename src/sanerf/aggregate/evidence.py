@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sanerf.aggregate.ray_bank import RayBank
-from sanerf.aggregate.vote import SOLID, vote
+from sanerf.aggregate.ray_bank import SOLID, RayBank
+from sanerf.aggregate.vote import vote
 from sanerf.fields.known import KNOWN_SIDE, KnownSpace, cells_of
 from sanerf.fields.voted import VotedField
 from sanerf.shapes import Bool, Float

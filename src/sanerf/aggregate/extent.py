@@ -11,16 +11,14 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-from sanerf.aggregate.ray_bank import RayBank
+from sanerf.aggregate.ray_bank import SOLID, RayBank
 from sanerf.fields.object import SUPPORT_SIDE, ObjectField, support_cells
 from sanerf.geometry.boxes import inside_box, trimmed_box
 from sanerf.geometry.contraction import contract
-from sanerf.geometry.pieces import in_large_pieces
+from sanerf.geometry.pieces import in_large_pieces, large_pieces
 from sanerf.shapes import Bool, Float
 
 _CHUNK = 1 << 18
-_SOLID = 0.1
-"""Samples of less compositing weight are fog, or what is seen through an edge."""
 _MARGIN = 0.1
 """The box is grown by this share of its longest side."""
 _LEAST_SHARE = 0.5
@@ -29,8 +27,6 @@ _ROUNDS = 3
 """Times that disputed samples are taken out: their cells are as fine as the box that is left is small."""
 _REACH = 2
 """Cells that the support reaches beyond those with samples."""
-_LEAST_PIECE = 0.02
-"""Pieces with a smaller share of an object's samples are not of it."""
 
 
 def limit_to_extent(field: ObjectField, bank: RayBank) -> None:
@@ -38,7 +34,7 @@ def limit_to_extent(field: ObjectField, bank: RayBank) -> None:
     none keeps all of space."""
     assert bank.possible.shape[1] == 1 + len(field.box_low), (bank.possible.shape, len(field.box_low))
     ray_index = torch.repeat_interleave(bank.first_sample.diff())
-    solid = bank.weights > _SOLID
+    solid = bank.weights > SOLID
     p_world, possible = bank.p_world[solid], bank.possible[ray_index[solid]]
     with torch.no_grad():
         called = torch.cat([field(part).argmax(dim=1) for part in p_world.split(_CHUNK)])
@@ -76,8 +72,4 @@ def support_of(
     counts = torch.bincount(cells, minlength=SUPPORT_SIDE**3).reshape([SUPPORT_SIDE] * 3).cpu().numpy()
     everywhere = np.ones((3, 3, 3), dtype=bool)
     grown = ndimage.binary_dilation(counts > 0, everywhere, iterations=_REACH)
-    pieces, number = ndimage.label(grown, everywhere)  # pyright: ignore[reportGeneralTypeIssues]
-    held = np.bincount(pieces.ravel(), weights=counts.ravel(), minlength=number + 1)
-    large = held >= _LEAST_PIECE * counts.sum()
-    large[0] = False
-    return torch.from_numpy(large[pieces]).to(p_world.device)
+    return torch.from_numpy(large_pieces(grown, counts)).to(p_world.device)

@@ -18,7 +18,7 @@ from sanerf.aggregate.view_masks import ViewMasks
 from sanerf.geometry.cameras import Camera, Rays, camera_rays, inside_image, project
 from sanerf.prompts.project import LEAST_ACCUMULATION
 from sanerf.render.images import Renderer
-from sanerf.render.renderer import RaySamples, composite_colour
+from sanerf.render.renderer import RaySamples, accumulate, composite_colour
 from sanerf.shapes import Bool, Float, Int64
 
 _TOLERANCE = 0.02
@@ -216,10 +216,9 @@ def _render_patches(
 def _mean_places(bank: RayBank) -> Float[Tensor, "rays 3"]:
     """The mean of each ray's kept samples by weight; the world's origin where a ray has none."""
     ray_index = torch.repeat_interleave(bank.first_sample.diff())
-    total = torch.zeros(len(bank), 3, device=bank.weights.device)
-    total.index_add_(0, ray_index, bank.weights[:, None] * bank.p_world)
-    weight = torch.zeros(len(bank), device=bank.weights.device).index_add_(0, ray_index, bank.weights)
-    return total / weight.clamp(min=1e-6)[:, None]
+    # A fourth coordinate of one gathers the weights themselves.
+    total = accumulate(F.pad(bank.p_world, (0, 1), value=1.0), bank.weights, ray_index, len(bank))
+    return total[:, :3] / total[:, 3:].clamp(min=1e-6)
 
 
 def _patch_pixels(xy: Float[Tensor, "points 2"], camera: Camera, size: int) -> tuple[Tensor, Tensor]:

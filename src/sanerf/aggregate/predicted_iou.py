@@ -5,14 +5,12 @@ IoU by the field's own probabilities, the overlap of the 2D masks with what the 
 decoder predicts of those masks. Where all are sure the prediction is one. docs/uncertainty.md has how well it tells.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
 
-from sanerf.aggregate.revise import LEAST_AGREEMENT, RenderedIdentities
-from sanerf.aggregate.uncertainty import ObjectInView, object_in_views
-from sanerf.aggregate.view_masks import ViewMasks
+from sanerf.aggregate.revise import LEAST_AGREEMENT
+from sanerf.aggregate.uncertainty import ObjectInView
 from sanerf.shapes import Float
 
 _POWER = 0.5
@@ -34,16 +32,6 @@ def expected_counts(of_object: Float[Tensor, "*axes"]) -> tuple[float, float]:
     inside = of_object > 0.5
     intersection = float(of_object[inside].sum())
     return intersection, float(inside.sum()) + float(of_object[~inside].sum())
-
-
-def predict_objects(
-    rendered: dict[int, RenderedIdentities], masks: ViewMasks, names: Sequence[str]
-) -> dict[str, ObjectPrediction]:
-    """The predictions about all objects of a field, whose identities are in the order of `names`."""
-    return {
-        name: predict_iou(object_in_views(rendered, masks, index=index, name=name))
-        for index, name in enumerate(names, start=1)
-    }
 
 
 def predict_iou(views: dict[int, ObjectInView]) -> ObjectPrediction:

@@ -20,6 +20,9 @@ from sanerf.render.images import CHUNK, Renderer
 from sanerf.render.renderer import KeptSamples, RaySamples, median_distance
 from sanerf.shapes import Bool, Float, Int64
 
+SOLID = 0.1
+"""Samples of less compositing weight are fog, or what is seen through an edge."""
+
 
 @dataclass(frozen=True)
 class PixelLattice:

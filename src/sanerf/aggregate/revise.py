@@ -153,8 +153,12 @@ def prompts_from_mask(probability: Float[Tensor, "h w"]) -> ViewPrompts:
     mask = probability > 0.5
     box = mask_boxes(mask[None])[0].float()
     inside = points_inside(mask, count=1)
-    logits = torch.logit(probability.clamp(1e-3, 1 - 1e-3))
-    return ViewPrompts(inside, torch.ones(len(inside), dtype=torch.int64), box, logits)
+    return ViewPrompts(inside, torch.ones(len(inside), dtype=torch.int64), box, mask_prompt(probability))
+
+
+def mask_prompt(probability: Float[Tensor, "h w"]) -> Float[Tensor, "h w"]:
+    """A soft mask as the logits that a decoder takes for the mask before."""
+    return torch.logit(probability.clamp(1e-3, 1 - 1e-3))
 
 
 def nearest_hypothesis(

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from sanerf.aggregate.revise import RenderedIdentities
-from sanerf.aggregate.uncertainty import object_in_views
+from sanerf.aggregate.uncertainty import ObjectInView, object_in_views
 from sanerf.aggregate.view_masks import ViewMasks
 from sanerf.geometry.cameras import Camera
 from sanerf.segmenter.regions import edge_distance
@@ -57,6 +57,17 @@ def suggest_click(
     already, in pixels of `cameras`. None where nothing is expected to be wrong.
     """
     views = object_in_views(rendered, masks, index=index, name=name)
+    return suggest_in_views(views, name=name, cameras=cameras, clicked=clicked)
+
+
+def suggest_in_views(
+    views: dict[int, ObjectInView],
+    *,
+    name: str,
+    cameras: dict[int, Camera],
+    clicked: Sequence[tuple[int, float, float]] = (),
+) -> SuggestedClick | None:
+    """`suggest_click` from what is known of the object in its views."""
     best_view, most = None, 0.0
     for view, of in views.items():
         if view in cameras:

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sanerf.aggregate.ray_bank import RayBank, with_masks
+from sanerf.aggregate.ray_bank import SOLID, RayBank, with_masks
 from sanerf.aggregate.revise import LEAST_AGREEMENT, render_identities
 from sanerf.aggregate.trust import Trust, agreeing, believed
 from sanerf.aggregate.view_masks import ViewMasks
@@ -33,8 +33,6 @@ LEAN = 1.0
 _AGREEMENT_POWER = 4.0
 _DOUBLINGS = 3
 """Times that two cells along each axis are taken together."""
-SOLID = 0.1
-"""Samples of less compositing weight are fog, or what is seen through an edge; boxes are about the others."""
 _MARGIN = 0.1
 """A box is grown by this share of its longest side."""
 

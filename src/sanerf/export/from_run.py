@@ -52,22 +52,8 @@ class ObjectSource:
         """The object's column in the object field's logits."""
         return 1 + self.segmentation.names.index(self.name)
 
-    def allowed(self, p_world: Float[Tensor, "points 3"]) -> Bool[Tensor, "points"]:
-        """Whether points, on the fields' device, may be the object's by what masks say there (`aggregate.evidence`);
-        anywhere, where the segmentation does not know."""
-        return allowed_by_masks(self.segmentation, self.name, p_world)
-
     def view(self, camera: Camera) -> RenderedObjects:
         return render_objects(self.renderer, camera, [self.segmentation], self.run.background)
-
-
-def allowed_by_masks(
-    segmentation: Segmentation, name: str, p_world: Float[Tensor, "points 3"]
-) -> Bool[Tensor, "points"]:
-    """`ObjectSource.allowed` of an object."""
-    if segmentation.evidence is None:
-        return torch.ones_like(p_world[:, 0], dtype=torch.bool)
-    return segmentation.evidence.allows(segmentation.names.index(name), p_world)
 
 
 @dataclass(frozen=True)
@@ -108,7 +94,7 @@ def object_surfaces(
             # At an outline the mask may be the object's and the median distance that of what lies far behind.
             hit &= segmentation.field.may_be(segmentation.names.index(name), ends).cpu()
             # No mask says that it is the object, or none has looked.
-            hit &= allowed_by_masks(segmentation, name, ends).cpu()
+            hit &= segmentation.allows(name, ends).cpu()
             if segmentation.evidence is not None:
                 hit &= segmentation.evidence.known.at(ends).cpu()
             parts[name].append((rays[hit], distances[hit], colours[hit]))
@@ -146,7 +132,9 @@ def export_mesh(source: ObjectSource, surface: ObjectSurface, *, resolution: int
         with torch.no_grad():
             p_world = p_world.to(device)
             density, _ = field.density(p_world)
-            probability = torch.softmax(objects(p_world), dim=1)[:, source.index] * source.allowed(p_world)
+            probability = torch.softmax(objects(p_world), dim=1)[:, source.index] * source.segmentation.allows(
+                source.name, p_world
+            )
         # Two cells' length: a surface of a radiance field is about as thick as its grid is fine.
         return (1 - torch.exp(-density * 2 * cell)) * probability
 

@@ -44,7 +44,7 @@ class IsolatedField:
         segmentation = self._source.segmentation
         found = segmentation.field(p_world).argmax(dim=1) == self._source.index
         if segmentation.evidence is not None:
-            found &= segmentation.evidence.known.at(p_world) & self._source.allowed(p_world)
+            found &= segmentation.evidence.known.at(p_world) & segmentation.allows(self._source.name, p_world)
         return found
 
     def direction_code(self, directions: Float[Tensor, "rays 3"]) -> Float[Tensor, "rays code"]:

@@ -9,13 +9,10 @@ from dataclasses import dataclass
 
 import torch
 
-from sanerf.aggregate.agreement import fit_and_review
-from sanerf.aggregate.extent import limit_to_extent
-from sanerf.aggregate.ray_bank import RayBank, with_masks
-from sanerf.aggregate.revise import Revisions, fit_and_revise
+from sanerf.aggregate.ray_bank import RayBank
 from sanerf.aggregate.view_masks import ViewMasks
 from sanerf.aggregate.vote import vote_twice
-from sanerf.aggregate.warm_start import of_identities, widened_field
+from sanerf.aggregate.warm_start import widened_field
 from sanerf.fields.object import ObjectField
 from sanerf.progress import Progress
 from sanerf.prompts.check import check_prompts
@@ -25,7 +22,7 @@ from sanerf.render.images import Renderer
 from sanerf.run.decoding import Decoder, check_refine, first_masks, training_cameras
 from sanerf.run.folder import Run
 from sanerf.run.joined import JoinedObjects, join_objects
-from sanerf.run.lifting import Lifting, fitter, lay_rays, new_field, reviser, sample_cache
+from sanerf.run.lifting import Lifting, fit_field, lay_rays, new_field, sample_cache
 from sanerf.run.lock import run_lock
 from sanerf.run.segment_run import INSTANT_RAYS, Answer, store_answer
 from sanerf.run.segmentation import load_segmentations
@@ -96,7 +93,7 @@ def _refitted(
     generator: torch.Generator,
 ) -> tuple[ObjectField, ViewMasks]:
     """The field of all objects from that of earlier ones, if one was trained, and the masks it was fitted to last."""
-    run, names, stages = lifting.run, joined.names, lifting.stages
+    run, names = lifting.run, joined.names
     config, start = run.config.aggregate, joined.start()
     if start is None:
         field, steps = new_field(lifting, generator), config.steps
@@ -106,34 +103,8 @@ def _refitted(
         if voted is not None:
             # What was learnt of a corrected object was learnt on top of its old votes.
             start = start[0], [name if name in joined.kept_names else "" for name in start[1]]
-        field, steps = (
-            widened_field(*start, names, run.config.object, lifting.renderer.kernels, voted),
-            config.added_steps,
-        )
-    fit = fitter(lifting, field, generator, steps=steps, stage="aggregate")
-    if decoder is None:
-        masks = fit_and_review(
-            field,
-            rays,
-            masks=masks,
-            names=names,
-            reviews=config.reviews,
-            least_agreement=config.least_agreement,
-            fit=fit,
-        )
-    else:
-        asked = [entry.name for entry in joined.asked.objects]
-        ask = reviser(lifting, decoder, asked, worked="aggregate", stage="decode")
-        # Objects that the answers lack keep their masks, and so do those that are not asked about.
-        masks = fit_and_revise(
-            field,
-            rays,
-            masks=masks,
-            names=names,
-            revisions=Revisions(config.revisions, config.settled),
-            fit=fit,
-            revise=lambda rendered: ask({view: of_identities(of, names, asked) for view, of in rendered.items()}),
-        )
-    limit_to_extent(field, with_masks(rays, masks, names))
-    stages.end("aggregate")
-    return field.requires_grad_(False), masks
+        field = widened_field(*start, names, run.config.object, lifting.renderer.kernels, voted)
+        steps = config.added_steps
+    # Objects that the decoder's answers lack keep their masks, and so do those that are not asked about.
+    asked = [entry.name for entry in joined.asked.objects]
+    return field, fit_field(lifting, field, rays, masks, decoder, generator, steps=steps, asked=asked)

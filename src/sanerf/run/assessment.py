@@ -7,7 +7,7 @@ from sanerf.aggregate.identities import IdentityLogits
 from sanerf.aggregate.predicted_iou import predict_iou
 from sanerf.aggregate.ray_bank import RayBank, thinned_bank
 from sanerf.aggregate.revise import render_identities
-from sanerf.aggregate.suggest import SuggestedClick, suggest_click
+from sanerf.aggregate.suggest import SuggestedClick, suggest_in_views
 from sanerf.aggregate.uncertainty import object_in_views
 from sanerf.aggregate.view_masks import ViewMasks
 from sanerf.geometry.cameras import Camera
@@ -31,9 +31,7 @@ def assess(
     for index, entry in enumerate(prompts.objects, start=1):
         views = object_in_views(rendered, masks, index=index, name=entry.name)
         predicted[entry.name] = round(predict_iou(views).iou, 4)
-        click = suggest_click(
-            rendered, masks, index=index, name=entry.name, cameras=cameras, clicked=_clicked(run, entry, cameras)
-        )
+        click = suggest_in_views(views, name=entry.name, cameras=cameras, clicked=_clicked(run, entry, cameras))
         clicks[entry.name] = None if click is None else click_to_json(run, click, cameras[click.view])
     return {"predicted_iou": predicted, "suggested_clicks": clicks}
 

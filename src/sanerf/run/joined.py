@@ -13,7 +13,7 @@ from sanerf.prompts.file import ObjectPrompts, PromptSet, prompts_from_json
 from sanerf.prompts.merge import with_more
 from sanerf.run.folder import Run
 from sanerf.run.kept_masks import read_masks
-from sanerf.run.segmentation import Segmentation, owners
+from sanerf.run.segmentation import Segmentation, find_object, owners
 
 
 @dataclass(frozen=True)
@@ -94,9 +94,7 @@ def join_objects(
     """
     owner = owners(segmentations)
     for name in anew:
-        if name not in owner:
-            known = ", ".join(sorted(owner)) or "none yet: run `sanerf segment` first"
-            raise UserError(f"{run.path} has no object {name!r}; its objects are: {known}")
+        find_object(segmentations, name, run)
     staying = {name: segmentation for name, segmentation in _in_order(owner) if name not in anew}
     before = {name: _kept_prompts(segmentation, name) for name, segmentation in staying.items()}
     for entry in more.objects:

@@ -26,6 +26,7 @@ from sanerf.aggregate.training import train_object_field
 from sanerf.aggregate.trust import TrustConfig, with_trust
 from sanerf.aggregate.view_masks import ViewMasks
 from sanerf.aggregate.vote import vote_twice
+from sanerf.aggregate.warm_start import of_identities
 from sanerf.fields.object import ObjectField
 from sanerf.fields.protocol import Field
 from sanerf.fields.radiance import RadianceField
@@ -84,9 +85,26 @@ def aggregate_masks(
     lifting: Lifting, rays: RayBank, masks: ViewMasks, decoder: Decoder | None, generator: torch.Generator
 ) -> tuple[ObjectField, ViewMasks]:
     """The object field of some masks, revised by the decoder if there is one, and the masks it was fitted to last."""
+    field, steps = new_field(lifting, generator), lifting.run.config.aggregate.steps
+    masks = fit_field(lifting, field, rays, masks, decoder, generator, steps=steps, asked=lifting.names)
+    return field, masks
+
+
+def fit_field(
+    lifting: Lifting,
+    field: ObjectField,
+    rays: RayBank,
+    masks: ViewMasks,
+    decoder: Decoder | None,
+    generator: torch.Generator,
+    *,
+    steps: int,
+    asked: Sequence[str],
+) -> ViewMasks:
+    """Fit a field to some masks, `steps` each time, let it revise those of the objects `asked` by the decoder if there
+    is one, and limit it to what masks show. Gives the masks it was fitted to last."""
     config, names = lifting.run.config.aggregate, lifting.names
-    field = new_field(lifting, generator)
-    fit = fitter(lifting, field, generator, steps=config.steps, stage="aggregate")
+    fit = fitter(lifting, field, generator, steps=steps, stage="aggregate")
     if decoder is not None:
         masks = fit_and_revise(
             field,
@@ -95,7 +113,7 @@ def aggregate_masks(
             names=names,
             revisions=Revisions(config.revisions, config.settled),
             fit=fit,
-            revise=reviser(lifting, decoder, names, worked="aggregate", stage="decode"),
+            revise=reviser(lifting, decoder, asked, worked="aggregate", stage="decode"),
         )
     else:
         masks = fit_and_review(
@@ -107,9 +125,9 @@ def aggregate_masks(
             least_agreement=config.least_agreement,
             fit=fit,
         )
-    limit_to_extent(field, with_masks(rays, masks, names))
+    limit_to_extent(field.requires_grad_(False), with_masks(rays, masks, names))
     lifting.stages.end("aggregate")
-    return field.requires_grad_(False), masks
+    return masks
 
 
 def revise_by_vote(
@@ -193,8 +211,9 @@ def reviser(
 
     def revise(rendered: dict[int, RenderedIdentities]) -> ViewMasks:
         stages.end(worked)
+        of_asked = {view: of_identities(of, lifting.names, asked) for view, of in rendered.items()}
         revised = revise_masks(
-            decoder.segmenter, decoder.features, rendered, asked, cameras, on_progress=stages.listener("revise")
+            decoder.segmenter, decoder.features, of_asked, asked, cameras, on_progress=stages.listener("revise")
         )
         stages.end(stage)
         return revised

@@ -57,6 +57,13 @@ class Segmentation:
         """Those of the names that answer no more."""
         return frozenset(self.record.get("removed", ()))
 
+    def allows(self, name: str, p_world: Float[Tensor, "points 3"]) -> Bool[Tensor, "points"]:
+        """Whether points, on the fields' device, may be an object's by what masks say there (`aggregate.evidence`);
+        anywhere, where the segmentation does not know."""
+        if self.evidence is None:
+            return torch.ones_like(p_world[:, 0], dtype=torch.bool)
+        return self.evidence.allows(self.names.index(name), p_world)
+
     @property
     def predicted_iou(self) -> dict[str, float]:
         """By object name; empty of a segmentation that an older sanerf made."""
