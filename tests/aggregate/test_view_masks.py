@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from analytic_scene import camera_at, stage_renderer
-from sanerf.aggregate.view_masks import decode_view, decode_views, masks_from_files
+from sanerf.aggregate.view_masks import Prompting, decode_view, decode_views, masks_from_files
 from sanerf.data.scene import Scene, View
 from sanerf.errors import UserError
 from sanerf.geometry.cameras import project, resized
@@ -41,7 +41,7 @@ class SquareSegmenter:
 
 
 def lifted(name: str, *p_world: tuple[float, float, float]) -> LiftedPrompts:
-    return LiftedPrompts(name, torch.tensor(p_world), torch.ones(len(p_world), dtype=torch.int64), {})
+    return LiftedPrompts(name, torch.tensor(p_world), torch.ones(len(p_world), dtype=torch.int64), (0,) * len(p_world))
 
 
 # On the ball's front, and on the wall straight behind it: hidden from the front, seen from aside.
@@ -73,14 +73,9 @@ def test_a_masks_probability_is_the_sigmoid_of_the_chosen_hypothesis():
 
 def test_a_view_that_sees_nothing_has_no_entry():
     steps = []
-    found = decode_views(
-        SquareSegmenter(),
-        lambda view: FEATURES,
-        lifted=[BEHIND],
-        cameras={4: FRONT, 9: ASIDE},
-        renderer=stage_renderer(),
-        on_progress=lambda done, total: steps.append((done, total)),
-    )
+    cameras = {4: FRONT, 9: ASIDE}
+    prompting = Prompting(SquareSegmenter(), lambda view: FEATURES, [BEHIND], cameras, stage_renderer())
+    found = decode_views(prompting, on_progress=lambda done, total: steps.append((done, total)))
     assert list(found) == [9] and list(found[9]) == ["wall"]
     assert steps == [(1, 2), (2, 2)]
 

@@ -18,7 +18,7 @@ from sanerf.evaluation.metrics import squared_error
 from sanerf.evaluation.run_evaluation import DecoderAlone, ScoredView, TrueMasks, evaluate_run, scores_to_json
 from sanerf.fields.object import ObjectField
 from sanerf.geometry.transforms import IDENTITY
-from sanerf.prompts.lift import LiftedPrompts
+from sanerf.prompts.lift import IN_SPACE, LiftedPrompts
 from sanerf.render.pictures import to_bytes
 from sanerf.run.config import RunConfig
 from sanerf.run.folder import Run
@@ -141,7 +141,7 @@ def test_the_decoder_alone_sees_the_rendering_and_never_the_held_out_photograph(
     for view in (1, 2):
         write_mask(tmp_path / "masks" / f"{view}.png", cast(CAMERAS[view])[1].reshape(SIZE, SIZE))
     renderer, segmenter = stage_renderer(), Watched()
-    lifted = LiftedPrompts("ball", torch.tensor([[0.0, 0.0, -BALL_RADIUS]]), torch.tensor([1]), {})
+    lifted = LiftedPrompts("ball", torch.tensor([[0.0, 0.0, -BALL_RADIUS]]), torch.tensor([1]), (IN_SPACE,))
     for i in (1, 2):
         Image.new("RGB", (SIZE, SIZE), (0, 255, 0)).save(tmp_path / f"{i}.png")
     scores = evaluate_run(

@@ -185,7 +185,7 @@ def test_sparse_depth_is_rendered_for_nine_pixels_a_point_and_no_more(renderer):
 def on_ball_and_behind() -> LiftedPrompts:
     """On the ball's front; on the wall straight behind; on the wall, off to one side."""
     p_world = torch.tensor([[0.0, 0.0, -0.35], [0.0, 0.0, 0.8], [-0.6, 0.4, 0.8]])
-    return LiftedPrompts("thing", p_world, torch.tensor([1, 0, 1]), {})
+    return LiftedPrompts("thing", p_world, torch.tensor([1, 0, 1]), (0, 0, 0))
 
 
 def test_the_ball_hides_what_is_behind_it_and_only_that(renderer):
@@ -199,7 +199,7 @@ def test_the_ball_hides_what_is_behind_it_and_only_that(renderer):
 
 def test_a_view_in_which_only_the_outside_is_seen_is_not_asked(renderer):
     p_world = torch.tensor([[0.0, 0.0, 0.8], [-0.6, 0.4, 0.8]])
-    hidden = LiftedPrompts("thing", p_world, torch.tensor([1, 0]), {})
+    hidden = LiftedPrompts("thing", p_world, torch.tensor([1, 0]), (0, 0))
     assert view_prompts(hidden, 0, FRONT, renderer) is None
     # With a box drawn in this very view it is asked all the same.
     box = torch.tensor([8.0, 9.0, 24.0, 23.0])
@@ -210,7 +210,7 @@ def test_a_view_in_which_only_the_outside_is_seen_is_not_asked(renderer):
 
 def test_a_point_before_empty_space_is_seen():
     ball_alone = renderer_of(lambda p: OPAQUE * in_ball(p).float())
-    floating = LiftedPrompts("thing", torch.tensor([[0.6, 0.5, 0.2]]), torch.tensor([1]), {})
+    floating = LiftedPrompts("thing", torch.tensor([[0.6, 0.5, 0.2]]), torch.tensor([1]), (0,))
     assert view_prompts(floating, 0, FRONT, ball_alone) is not None
 
 

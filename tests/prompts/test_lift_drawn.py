@@ -113,7 +113,9 @@ def test_a_mask_is_logits_in_its_own_view_and_a_few_points_on_the_thing_elsewher
 def test_in_its_own_view_a_mask_is_asked_even_where_its_points_are_hidden(renderer):
     from sanerf.prompts.lift import LiftedPrompts
 
-    behind = LiftedPrompts("thing", torch.tensor([[0.0, 0.0, 0.8]]), torch.tensor([1]), {}, {0: torch.zeros(32, 32)})
+    behind = LiftedPrompts(
+        "thing", torch.tensor([[0.0, 0.0, 0.8]]), torch.tensor([1]), (0,), masks={0: torch.zeros(32, 32)}
+    )
     front = view_prompts(behind, 0, FRONT, renderer)
     assert front is not None and len(front.points) == 0 and front.mask_logits is not None
 

@@ -1,8 +1,7 @@
-"""Revision of masks: what the object field renders in a view prompts the decoder again (box, mask, a point inside).
+"""Revision of masks: what the object field renders in a view prompts the decoder again (`aggregate.reprompt`).
 
 The first masks come from a few clicks each and differ from view to view; the field fused from them is closer to the
-truth than most. A view whose new mask still contradicts the field is left out, so that it cannot poison it. The field
-is then fitted anew: `fit_and_revise` is the loop, the rest are its steps.
+truth than most. It is then fitted anew to the decoder's second answers: `fit_and_revise` is the loop.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,19 +13,15 @@ from torch import Tensor
 
 from sanerf.aggregate.identities import IdentityLogits, all_identity_probabilities
 from sanerf.aggregate.ray_bank import PixelLattice, RayBank, with_masks
-from sanerf.aggregate.view_masks import ViewMask, ViewMasks
+from sanerf.aggregate.view_masks import ViewMasks
 from sanerf.fields.object import ObjectField
 from sanerf.geometry.cameras import Camera
-from sanerf.progress import OnPart
-from sanerf.prompts.lift import points_inside
-from sanerf.segmenter.protocol import ImageFeatures, MaskHypotheses, Segmenter, ViewPrompts
-from sanerf.segmenter.regions import mask_boxes, mask_iou
-from sanerf.shapes import Bool, Float
+from sanerf.shapes import Float
 
 LEAST_AGREEMENT = 0.5
 """IoU with the field below which a view's mask is left out."""
 LEAST_AREA = 1e-4
-"""Share of a picture that an object must cover for the decoder to be asked about it."""
+"""Share of a picture that an object must cover to count as shown there."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +68,7 @@ def fit_and_revise(
 ) -> ViewMasks:
     """Fit the field to the masks, let it prompt the decoder again and fit it to the answers, until nothing changes.
 
-    `revise(rendered)` is `revise_masks` with a decoder behind it. Gives the masks of the last fit.
+    `revise(rendered)` is `reprompt_masks` with a decoder and its prompts behind it. Gives the masks of the last fit.
     """
     fit(with_masks(bank, masks, names), masks, 0, None)
     for revision in range(1, revisions.most + 1):
@@ -117,55 +112,3 @@ def render_identities(field: IdentityLogits, bank: RayBank) -> dict[int, Rendere
         view: RenderedIdentities(of, flat[of.rays].reshape(of.rows, of.columns, -1))
         for view, of in bank.lattices.items()
     }
-
-
-def revise_masks(
-    segmenter: Segmenter,
-    features_of: Callable[[int], ImageFeatures],
-    rendered: dict[int, RenderedIdentities],
-    names: Sequence[str],
-    cameras: dict[int, Camera],
-    on_progress: OnPart | None = None,
-) -> ViewMasks:
-    """A new mask of every object in every view where the field sees it; none where decoder and field disagree."""
-    out: ViewMasks = {}
-    for done, (view, camera) in enumerate(cameras.items(), start=1):
-        asked: list[tuple[str, Bool[Tensor, "h w"], ViewPrompts]] = []
-        identity = rendered[view].probability.argmax(dim=-1)
-        for index, name in enumerate(names, start=1):
-            if float((identity == index).float().mean()) < LEAST_AREA:
-                continue
-            probability = rendered[view].upsampled(index, camera)
-            if bool((probability > 0.5).any()):
-                asked.append((name, probability > 0.5, prompts_from_mask(probability)))
-        answers = segmenter.decode(features_of(view), [prompts for _, _, prompts in asked]) if asked else []
-        for (name, rendered_mask, _), answer in zip(asked, answers, strict=True):
-            logits, predicted_iou, agreement = nearest_hypothesis(answer, rendered_mask)
-            if agreement >= LEAST_AGREEMENT:
-                out.setdefault(view, {})[name] = ViewMask(torch.sigmoid(logits), predicted_iou)
-        if on_progress is not None:
-            on_progress(done, len(cameras))
-    return out
-
-
-def prompts_from_mask(probability: Float[Tensor, "h w"]) -> ViewPrompts:
-    """A soft mask as prompts: its box, itself as logits, and the point deepest inside."""
-    mask = probability > 0.5
-    box = mask_boxes(mask[None])[0].float()
-    inside = points_inside(mask, count=1)
-    return ViewPrompts(inside, torch.ones(len(inside), dtype=torch.int64), box, mask_prompt(probability))
-
-
-def mask_prompt(probability: Float[Tensor, "h w"]) -> Float[Tensor, "h w"]:
-    """A soft mask as the logits that a decoder takes for the mask before."""
-    return torch.logit(probability.clamp(1e-3, 1 - 1e-3))
-
-
-def nearest_hypothesis(
-    answer: MaskHypotheses, rendered_mask: Bool[Tensor, "h w"]
-) -> tuple[Float[Tensor, "h w"], float, float]:
-    """Of a decoder's masks the one that overlaps the field's most: logits, predicted IoU, and IoU with the field."""
-    mask_logits = answer.mask_logits.to(rendered_mask.device)
-    ious = mask_iou(mask_logits > 0, rendered_mask)
-    best = int(ious.argmax())
-    return mask_logits[best], float(answer.predicted_iou[best]), float(ious[best])

@@ -14,11 +14,12 @@ from sanerf.data.scene import Scene
 from sanerf.errors import UserError
 from sanerf.geometry.cameras import Camera
 from sanerf.progress import OnPart
-from sanerf.prompts.lift import LiftedPrompts, view_prompts
+from sanerf.prompts.hearing import said_in
+from sanerf.prompts.lift import IN_SPACE, LiftedPrompts, view_prompts
 from sanerf.render.images import Renderer
 from sanerf.segmenter.protocol import ImageFeatures, Segmenter
 from sanerf.segmenter.refine import decode_chosen
-from sanerf.shapes import Float
+from sanerf.shapes import Bool, Float
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,37 @@ class ViewMask:
 
 ViewMasks = dict[int, dict[str, ViewMask]]
 """By view index, then by object name. A view without an entry for an object has no opinion about it."""
+
+
+@dataclass(frozen=True)
+class Prompting:
+    """Whom to ask about which objects in which views: a segmenter with its features of each view, prompts in the world,
+    cameras by view, and what renders depth. First masks go back to the decoder up to `refine` times."""
+
+    segmenter: Segmenter
+    features_of: Callable[[int], ImageFeatures]
+    lifted: Sequence[LiftedPrompts]
+    cameras: dict[int, Camera]
+    renderer: Renderer
+    refine: int = 0
+
+    @property
+    def names(self) -> list[str]:
+        return [entry.name for entry in self.lifted]
+
+    @property
+    def corrected(self) -> bool:
+        """Whether somebody who has seen an answer has clicked again: prompts of an object are in several views."""
+        return any(len(set(entry.views)) > 1 for entry in self.lifted)
+
+    @property
+    def outside(self) -> bool:
+        """Whether a point outside of its object was clicked in a view."""
+        return any(
+            label == 0 and view != IN_SPACE
+            for entry in self.lifted
+            for label, view in zip(entry.labels.tolist(), entry.views, strict=True)
+        )
 
 
 def decode_view(
@@ -55,20 +87,22 @@ def decode_view(
 
 
 def decode_views(
-    segmenter: Segmenter,
-    features_of: Callable[[int], ImageFeatures],
-    *,
-    lifted: Sequence[LiftedPrompts],
-    cameras: dict[int, Camera],
-    renderer: Renderer,
-    refine: int = 0,
-    on_progress: OnPart | None = None,
+    prompting: Prompting, heard: Sequence[Bool[Tensor, "points"]] | None = None, on_progress: OnPart | None = None
 ) -> ViewMasks:
-    """`decode_view` over many views; `features_of` gives a view's features, `cameras` the views to decode."""
+    """`decode_view` over many views. `heard` has which of each object's points are said in views other than their own
+    (`prompts.hearing`), all those inside it if nothing is given."""
+    lifted, cameras = prompting.lifted, prompting.cameras
+    far = [entry.labels == 1 for entry in lifted] if heard is None else heard
     out: ViewMasks = {}
     for done, (view, camera) in enumerate(cameras.items(), start=1):
         masks = decode_view(
-            segmenter, features_of(view), lifted=lifted, view=view, camera=camera, renderer=renderer, refine=refine
+            prompting.segmenter,
+            prompting.features_of(view),
+            lifted=[said_in(entry, view, points) for entry, points in zip(lifted, far, strict=True)],
+            view=view,
+            camera=camera,
+            renderer=prompting.renderer,
+            refine=prompting.refine,
         )
         if masks:
             out[view] = masks

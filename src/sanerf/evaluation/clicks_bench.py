@@ -125,7 +125,7 @@ def play(scene: ClickScene, name: str, clicker: str, seed: int) -> GameResult:
     if click is None:
         raise UserError(f"the field of {scene.case.label} has nothing solid where {name!r} is largest")
     clicked: list[ViewClick] = []
-    lifted = LiftedPrompts(name, torch.zeros(0, 3), torch.zeros(0, dtype=torch.int64), {})
+    lifted = LiftedPrompts(name, torch.zeros(0, 3), torch.zeros(0, dtype=torch.int64), ())
     answer, counts = None, {}
     ious, boundary_ious, decode_seconds, vote_seconds = [], [], 0.0, 0.0
     while click is not None:

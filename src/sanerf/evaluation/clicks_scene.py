@@ -1,9 +1,9 @@
 """What all games of clicks on one run share: the segmenter's features, the rays that vote, and the truth on them.
 
 The answer to clicks is that of `aggregate.corrections` on some of the training views, for one object alone: the vote of
-`sanerf segment --instant`, and once more with the clicks and the vote as prompts, which that command leaves out. It is
-scored where it is rendered anyway, on the lattices of the rays that vote: exact masks are read at the very same pixels,
-so that a lattice costs precision and no bias.
+`sanerf segment --instant`, and once more with the clicks and the vote as prompts. It is scored where it is
+rendered anyway, on the lattices of the rays that vote: exact masks are read at the very same pixels, so that a lattice
+costs precision and no bias.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,6 +16,7 @@ from sanerf.aggregate.corrections import CorrectedAnswer, vote_and_correct
 from sanerf.aggregate.ray_bank import RayBank, build_ray_bank
 from sanerf.aggregate.revise import RenderedIdentities
 from sanerf.aggregate.sample_cache import SampleCache
+from sanerf.aggregate.view_masks import Prompting
 from sanerf.data.images import load_mask
 from sanerf.evaluation.aggregator_cases import Case
 from sanerf.evaluation.clicking import Click, deepest
@@ -137,12 +138,7 @@ def with_click(scene: ClickScene, lifted: LiftedPrompts, click: ViewClick) -> Li
 def answer_clicks(scene: ClickScene, lifted: LiftedPrompts) -> CorrectedAnswer:
     """The instant answer to an object's clicks."""
     return vote_and_correct(
-        scene.segmenter,
-        scene.features_of,
-        lifted=[lifted],
-        cameras=scene.cameras,
-        renderer=scene.case.renderer,
-        rays=scene.rays,
+        Prompting(scene.segmenter, scene.features_of, [lifted], scene.cameras, scene.case.renderer), scene.rays
     )
 
 

@@ -33,6 +33,8 @@ MASK_LOGIT = 10.0
 
 The image predictors of SAM, SAM-HQ and SAM 2 take logits alone and turn no binary mask into them; this is what SAM 2's
 authors make of one in videos (`sam2_base.py`: 20 times the mask less 10)."""
+IN_SPACE = -1
+"""The view of a point that was given in space."""
 POINTS_OF_A_MASK = 3
 """As many spread-out points stand for a mask, a box's or the user's own, in other views."""
 
@@ -42,16 +44,16 @@ class LiftedPrompts:
     """One object's prompts in the world.
 
     `boxes` are (x0, y0, x1, y1) in pixels of the view they were drawn in, `masks` are logits of that view's pixels;
-    both by view, at the run's resolution. `views` are those that the points were clicked in, -1 for one that was given
-    in space; empty where nobody needs to know.
+    both by view, at the run's resolution. `views` are those that the points were clicked in, or that the box, stroke or
+    mask is of for which they stand; `IN_SPACE` for those that were given there.
     """
 
     name: str
     p_world: Float[Tensor, "points 3"]
     labels: Int64[Tensor, "points"]
-    boxes: dict[int, Float[Tensor, "4"]]
+    views: tuple[int, ...]
+    boxes: dict[int, Float[Tensor, "4"]] = field(default_factory=dict)
     masks: dict[int, Float[Tensor, "h w"]] = field(default_factory=dict)
-    views: tuple[int, ...] = ()
 
 
 def sparse_depth(
@@ -97,12 +99,13 @@ def lift_objects(
 def _lift_points(prompts: ObjectPrompts, scene: Scene, cameras: Sequence[Camera], renderer: Renderer) -> LiftedPrompts:
     """One object's clicks, scribbles, 3D points and masks. One that has no point inside it must have a box, from which
     some may come."""
-    points, labels = [torch.zeros(0, 3)], []
+    points, labels, views = [torch.zeros(0, 3)], [], []
     for index in sorted({scene.view_index(p.view) for p in prompts.points_2d}):
         clicks = [p for p in prompts.points_2d if scene.view_index(p.view) == index]
         xy = to_run_pixels(scene, cameras, index, torch.tensor([p.xy for p in clicks], dtype=torch.float32))
         points.append(lift_pixels(renderer, cameras[index], xy, clicks[0].view))
         labels += [p.label for p in clicks]
+        views += [index] * len(clicks)
     for scribble in prompts.scribbles:
         index = scene.view_index(scribble.view)
         xy = to_run_pixels(scene, cameras, index, scribble_clicks(scribble, scene.views[index]))
@@ -111,16 +114,19 @@ def _lift_points(prompts: ObjectPrompts, scene: Scene, cameras: Sequence[Camera]
             raise UserError(f"the scribble of the object {prompts.name!r} in {scribble.view} is on empty space")
         points.append(found)
         labels += [scribble.label] * len(found)
+        views += [index] * len(found)
     if prompts.points_3d:
         p_file = torch.tensor([p.xyz for p in prompts.points_3d], dtype=torch.float32)
         points.append(scene.world_from_file.apply(p_file))
         labels += [p.label for p in prompts.points_3d]
+        views += [IN_SPACE] * len(prompts.points_3d)
     masks = {}
     for mask in prompts.masks:
         index = scene.view_index(mask.view)
         masks[index], inner = _mask_logits_and_points(mask, scene, cameras, index)
         points.append(_lift_solid(renderer, cameras[index], inner, mask.view))
         labels += [1] * len(points[-1])
+        views += [index] * len(points[-1])
     if not labels and not prompts.boxes:
         if masks:
             raise UserError(
@@ -130,7 +136,9 @@ def _lift_points(prompts: ObjectPrompts, scene: Scene, cameras: Sequence[Camera]
         raise UserError(f"the object {prompts.name!r} has {what}; give it a point or a box")
     if not prompts.boxes:
         _check_inside(prompts.name, labels)
-    return LiftedPrompts(prompts.name, torch.cat(points), torch.tensor(labels, dtype=torch.int64), {}, masks)
+    return LiftedPrompts(
+        prompts.name, torch.cat(points), torch.tensor(labels, dtype=torch.int64), tuple(views), masks=masks
+    )
 
 
 def _mask_logits_and_points(
@@ -154,7 +162,7 @@ def _lift_boxes(
     mask_of_box: Callable[[int, ViewPrompts], Bool[Tensor, "h w"]],
 ) -> LiftedPrompts:
     """The object with its boxes, and with the points that stand for them behind its own."""
-    points, labels, boxes = [lifted.p_world], lifted.labels.tolist(), {}
+    points, labels, views, boxes = [lifted.p_world], lifted.labels.tolist(), list(lifted.views), {}
     for box in prompts.boxes:
         index = scene.view_index(box.view)
         corners = torch.tensor(box.xyxy, dtype=torch.float32).reshape(2, 2)
@@ -163,10 +171,11 @@ def _lift_boxes(
         inner = points_inside(mask_of_box(index, alone), POINTS_OF_A_MASK)
         points.append(_lift_solid(renderer, cameras[index], inner, box.view))
         labels += [1] * len(points[-1])
+        views += [index] * len(points[-1])
     if boxes and not labels:
         raise UserError(f"there is nothing solid in the box of the object {prompts.name!r}; give it a point inside")
     _check_inside(prompts.name, labels)
-    return replace(lifted, p_world=torch.cat(points), labels=torch.tensor(labels), boxes=boxes)
+    return replace(lifted, p_world=torch.cat(points), labels=torch.tensor(labels), boxes=boxes, views=tuple(views))
 
 
 def _check_inside(name: str, labels: Sequence[int]) -> None:

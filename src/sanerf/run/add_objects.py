@@ -19,10 +19,10 @@ from sanerf.prompts.check import check_prompts
 from sanerf.prompts.drawings import copy_drawings
 from sanerf.prompts.file import PromptSet
 from sanerf.render.images import Renderer
-from sanerf.run.decoding import Decoder, check_refine, first_masks, training_cameras
+from sanerf.run.decoding import Prompting, check_refine, first_masks, training_cameras
 from sanerf.run.folder import Run
 from sanerf.run.joined import JoinedObjects, join_objects
-from sanerf.run.lifting import Lifting, fit_field, lay_rays, new_field, sample_cache
+from sanerf.run.lifting import Lifting, fit_field, lay_rays, new_field, sample_cache, vote_instantly
 from sanerf.run.lock import run_lock
 from sanerf.run.segment_run import INSTANT_RAYS, Answer, store_answer
 from sanerf.run.segmentation import load_segmentations
@@ -61,8 +61,10 @@ def _add(
     # Before the long work: users may move files, and masks may be gone.
     kept = copy_drawings(joined.prompts)
     kept_masks = joined.kept_masks(run, training_cameras(run))
-    stages = Stages(progress, "vote" if addition.instant else "aggregate")
-    decoder, masks = first_masks(run, renderer, joined.asked, addition.segmenter, refine=addition.refine, stages=stages)
+    stages = Stages(progress, *(["vote", "revise"] if addition.instant else ["aggregate"]))
+    prompting, masks = first_masks(
+        run, renderer, joined.asked, addition.segmenter, refine=addition.refine, stages=stages
+    )
     for view, of_view in kept_masks.items():
         masks.setdefault(view, {}).update(of_view)
     lifting, generator = Lifting(run, renderer, joined.names, stages), torch.Generator().manual_seed(seed)
@@ -70,11 +72,11 @@ def _add(
     if addition.instant:
         cache = sample_cache(run.coarse_samples, renderer.field)
         rays = lay_rays(lifting, min(total_rays, INSTANT_RAYS), generator, cache)
-        field = vote_twice(rays, masks, joined.names, joined.kept_volumes())
-        stages.end("vote")
+        vote = vote_instantly(lifting, rays, masks, prompting, joined.kept_volumes())
+        field, masks = vote.field, vote.masks
     else:
         rays = lay_rays(lifting, total_rays, generator, sample_cache(run.samples, renderer.field))
-        field, masks = _refitted(lifting, joined, rays, masks, decoder, generator)
+        field, masks = _refitted(lifting, joined, rays, masks, prompting, generator)
     said = {
         "segmenter": addition.segmenter,
         "seed": seed,
@@ -89,7 +91,7 @@ def _refitted(
     joined: JoinedObjects,
     rays: RayBank,
     masks: ViewMasks,
-    decoder: Decoder | None,
+    prompting: Prompting | None,
     generator: torch.Generator,
 ) -> tuple[ObjectField, ViewMasks]:
     """The field of all objects from that of earlier ones, if one was trained, and the masks it was fitted to last."""
@@ -106,5 +108,4 @@ def _refitted(
         field = widened_field(*start, names, run.config.object, lifting.renderer.kernels, voted)
         steps = config.added_steps
     # Objects that the decoder's answers lack keep their masks, and so do those that are not asked about.
-    asked = [entry.name for entry in joined.asked.objects]
-    return field, fit_field(lifting, field, rays, masks, decoder, generator, steps=steps, asked=asked)
+    return field, fit_field(lifting, field, rays, masks, prompting, generator, steps=steps)

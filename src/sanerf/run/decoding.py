@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from sanerf.aggregate.view_masks import ViewMasks, decode_views, masks_from_files
+from sanerf.aggregate.view_masks import Prompting, ViewMasks, decode_views, masks_from_files
 from sanerf.data.images import downscaled_size, load_image
 from sanerf.errors import UserError
 from sanerf.geometry.cameras import Camera, resized
@@ -87,22 +87,25 @@ def check_refine(segmenter: str, refine: int) -> None:
 
 def first_masks(
     run: Run, renderer: Renderer, prompts: PromptSet, segmenter: str, *, refine: int, stages: Stages
-) -> tuple[Decoder | None, ViewMasks]:
-    """The decoder of a `--segmenter` text and its masks of all objects; without one where they come from files."""
+) -> tuple[Prompting | None, ViewMasks]:
+    """The decoder of a `--segmenter` text with the prompts, and its masks of all objects; without one where they come
+    from files."""
     names = [entry.name for entry in prompts.objects]
     if segmenter.startswith(MASKS_PREFIX):
         folder = Path(segmenter.removeprefix(MASKS_PREFIX))
-        decoder, masks = None, masks_from_files(folder, names, run.scene, training_cameras(run))
+        prompting, masks = None, masks_from_files(folder, names, run.scene, training_cameras(run))
     else:
         decoder = open_decoder(run, segmenter, renderer.density_grid.device)
-        masks = decode_prompts(decoder, prompts, renderer, stages, refine)
+        prompting, masks = decode_prompts(decoder, prompts, renderer, stages, refine)
     check_masks(masks, names)
     stages.end("decode")
-    return decoder, masks
+    return prompting, masks
 
 
-def decode_prompts(decoder: Decoder, prompts: PromptSet, renderer: Renderer, stages: Stages, refine: int) -> ViewMasks:
-    """The masks of all objects in the training views where their prompts are seen."""
+def decode_prompts(
+    decoder: Decoder, prompts: PromptSet, renderer: Renderer, stages: Stages, refine: int
+) -> tuple[Prompting, ViewMasks]:
+    """The prompts of all objects in the world, and their masks in the training views where those are seen."""
     # Encoding takes minutes: a click on empty space must be refused before.
     lifted = lift_prompts(prompts, decoder, cameras=run_cameras(decoder.run), renderer=renderer, refine=refine)
     training = training_cameras(decoder.run)
@@ -112,15 +115,8 @@ def decode_prompts(decoder: Decoder, prompts: PromptSet, renderer: Renderer, sta
     decoder.cache.encode_all(images, lambda done: on_encoded(done, len(training)))
     stages.end("encode")
     on_decoded = stages.listener("decode")
-    return decode_views(
-        decoder.segmenter,
-        decoder.features,
-        lifted=lifted,
-        cameras=training,
-        renderer=renderer,
-        refine=refine,
-        on_progress=on_decoded,
-    )
+    prompting = Prompting(decoder.segmenter, decoder.features, lifted, training, renderer, refine)
+    return prompting, decode_views(prompting, on_progress=on_decoded)
 
 
 def check_masks(masks: ViewMasks, names: list[str]) -> None:

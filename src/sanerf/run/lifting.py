@@ -8,9 +8,11 @@ import torch
 
 from sanerf.adapters.hash_field import HashField
 from sanerf.aggregate.agreement import agreeing_masks, fit_and_review, mask_agreement
+from sanerf.aggregate.corrections import Vote, first_vote, rendered_of
 from sanerf.aggregate.extent import limit_to_extent
 from sanerf.aggregate.local_rays import Surroundings
 from sanerf.aggregate.ray_bank import RayBank, build_ray_bank, with_masks
+from sanerf.aggregate.reprompt import reprompt_masks
 from sanerf.aggregate.revise import (
     Fit,
     RenderedIdentities,
@@ -18,21 +20,19 @@ from sanerf.aggregate.revise import (
     fit_and_revise,
     mean_mask_iou,
     render_identities,
-    revise_masks,
     with_lost_objects,
 )
 from sanerf.aggregate.sample_cache import SampleCache
 from sanerf.aggregate.training import train_object_field
 from sanerf.aggregate.trust import TrustConfig, with_trust
-from sanerf.aggregate.view_masks import ViewMasks
+from sanerf.aggregate.view_masks import Prompting, ViewMasks
 from sanerf.aggregate.vote import vote_twice
-from sanerf.aggregate.warm_start import of_identities
 from sanerf.fields.object import ObjectField
 from sanerf.fields.protocol import Field
 from sanerf.fields.radiance import RadianceField
-from sanerf.fields.voted import VotedField
+from sanerf.fields.voted import VotedField, VotedVolume
 from sanerf.render.images import Renderer
-from sanerf.run.decoding import Decoder, run_image, training_cameras
+from sanerf.run.decoding import run_image, training_cameras
 from sanerf.run.folder import Run
 from sanerf.run.stages import Stages
 
@@ -82,11 +82,11 @@ def lay_rays(
 
 
 def aggregate_masks(
-    lifting: Lifting, rays: RayBank, masks: ViewMasks, decoder: Decoder | None, generator: torch.Generator
+    lifting: Lifting, rays: RayBank, masks: ViewMasks, prompting: Prompting | None, generator: torch.Generator
 ) -> tuple[ObjectField, ViewMasks]:
     """The object field of some masks, revised by the decoder if there is one, and the masks it was fitted to last."""
     field, steps = new_field(lifting, generator), lifting.run.config.aggregate.steps
-    masks = fit_field(lifting, field, rays, masks, decoder, generator, steps=steps, asked=lifting.names)
+    masks = fit_field(lifting, field, rays, masks, prompting, generator, steps=steps)
     return field, masks
 
 
@@ -95,17 +95,19 @@ def fit_field(
     field: ObjectField,
     rays: RayBank,
     masks: ViewMasks,
-    decoder: Decoder | None,
+    prompting: Prompting | None,
     generator: torch.Generator,
     *,
     steps: int,
-    asked: Sequence[str],
 ) -> ViewMasks:
-    """Fit a field to some masks, `steps` each time, let it revise those of the objects `asked` by the decoder if there
-    is one, and limit it to what masks show. Gives the masks it was fitted to last."""
+    """Fit a field to some masks, `steps` each time, let it revise those of the objects asked about, if any,
+    and limit it to what masks show. Gives the masks it was fitted to last."""
     config, names = lifting.run.config.aggregate, lifting.names
     fit = fitter(lifting, field, generator, steps=steps, stage="aggregate")
-    if decoder is not None:
+    if prompting is not None and prompting.outside:
+        masks = first_vote(rays, masks, names, prompting).masks
+        lifting.stages.end("decode")
+    if prompting is not None:
         masks = fit_and_revise(
             field,
             rays,
@@ -113,7 +115,7 @@ def fit_field(
             names=names,
             revisions=Revisions(config.revisions, config.settled),
             fit=fit,
-            revise=reviser(lifting, decoder, asked, worked="aggregate", stage="decode"),
+            revise=reviser(lifting, prompting, worked="aggregate", stage="decode"),
         )
     else:
         masks = fit_and_review(
@@ -130,28 +132,51 @@ def fit_field(
     return masks
 
 
+def vote_instantly(
+    lifting: Lifting,
+    rays: RayBank,
+    masks: ViewMasks,
+    prompting: Prompting | None,
+    kept: dict[str, VotedVolume] | None = None,
+) -> Vote:
+    """Put masks to the vote. Where a user has corrected an answer by clicks in other views, the decoder is asked again
+    with those and the vote, once: in views that see no click of their own nothing else would tell it. `kept` are
+    volumes that are not voted on again."""
+    vote = first_vote(rays, masks, lifting.names, prompting, kept)
+    lifting.stages.end("vote")
+    if prompting is not None and prompting.corrected:
+        vote = revise_by_vote(lifting, rays, vote, prompting, rounds=1, kept=kept)
+    return vote
+
+
 def revise_by_vote(
-    lifting: Lifting, rays: RayBank, masks: ViewMasks, decoder: Decoder | None, voted: VotedField
-) -> tuple[ViewMasks, VotedField]:
-    """What was voted prompts a decoder again, and its answers are put to the vote, until they are settled; without a
-    decoder, masks that contradict the vote are left out, once. Gives the last masks and their vote."""
+    lifting: Lifting,
+    rays: RayBank,
+    vote: Vote,
+    prompting: Prompting | None,
+    *,
+    rounds: int,
+    kept: dict[str, VotedVolume] | None = None,
+) -> Vote:
+    """What was voted prompts a decoder again, and its answers are put to the vote, until they are settled or `rounds`
+    are over; without a decoder, masks that contradict the vote are left out, once."""
     names, config = lifting.names, lifting.run.config.aggregate
-    if decoder is None:
+    if prompting is None:
         if config.reviews:
-            agreement = mask_agreement(render_identities(voted, rays), masks, names)
-            masks = agreeing_masks(masks, agreement, config.least_agreement)
-            voted = vote_twice(rays, masks, names)
+            agreement = mask_agreement(render_identities(vote.field, rays), vote.masks, names)
+            masks = agreeing_masks(vote.masks, agreement, config.least_agreement)
+            vote = Vote(vote_twice(rays, masks, names), masks)
         lifting.stages.end("revise")
-        return masks, voted
-    revise = reviser(lifting, decoder, names, worked="revise", stage="revise")
-    for _ in range(config.revisions):
-        revised = with_lost_objects(revise(render_identities(voted, rays)), masks)
-        settled = mean_mask_iou(revised, masks) >= config.settled
-        masks, voted = revised, vote_twice(rays, revised, names)
+        return vote
+    revise = reviser(lifting, prompting, worked="revise", stage="revise")
+    for _ in range(rounds):
+        revised = with_lost_objects(revise(render_identities(vote.field, rays)), vote.masks)
+        settled = mean_mask_iou(revised, vote.masks) >= config.settled
+        vote = Vote(vote_twice(rays, revised, names, kept), revised, vote.revised + 1)
         lifting.stages.end("revise")
         if settled:
             break
-    return masks, voted
+    return vote
 
 
 def refine_vote(
@@ -203,19 +228,16 @@ def fitter(lifting: Lifting, field: ObjectField, generator: torch.Generator, *, 
 
 
 def reviser(
-    lifting: Lifting, decoder: Decoder, asked: Sequence[str], *, worked: str, stage: str
+    lifting: Lifting, prompting: Prompting, *, worked: str, stage: str
 ) -> Callable[[dict[int, RenderedIdentities]], ViewMasks]:
-    """Asks a decoder again about some objects, prompted by what a field rendered of them; the time until then is of the
-    stage `worked`, its own of `stage`."""
-    stages, cameras = lifting.stages, training_cameras(lifting.run)
+    """Asks a decoder again about the objects that it was asked about, by what a field rendered of all; the time until
+    then is of the stage `worked`, its own of `stage`."""
 
     def revise(rendered: dict[int, RenderedIdentities]) -> ViewMasks:
-        stages.end(worked)
-        of_asked = {view: of_identities(of, lifting.names, asked) for view, of in rendered.items()}
-        revised = revise_masks(
-            decoder.segmenter, decoder.features, of_asked, asked, cameras, on_progress=stages.listener("revise")
-        )
-        stages.end(stage)
+        lifting.stages.end(worked)
+        of_asked = rendered_of(rendered, lifting.names, prompting)
+        revised = reprompt_masks(prompting, of_asked, lifting.stages.listener("revise"))
+        lifting.stages.end(stage)
         return revised
 
     return revise

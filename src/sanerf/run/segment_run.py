@@ -13,7 +13,6 @@ import torch
 from sanerf.aggregate.evidence import gather_evidence
 from sanerf.aggregate.ray_bank import RayBank, with_masks
 from sanerf.aggregate.view_masks import ViewMasks
-from sanerf.aggregate.vote import vote_twice
 from sanerf.fields.object import ObjectField
 from sanerf.fields.voted import VotedField
 from sanerf.progress import Progress
@@ -25,7 +24,15 @@ from sanerf.run.assessment import assess
 from sanerf.run.decoding import check_refine, first_masks, training_cameras
 from sanerf.run.folder import Run
 from sanerf.run.kept_masks import mask_pictures, mask_record
-from sanerf.run.lifting import Lifting, aggregate_masks, lay_rays, refine_vote, revise_by_vote, sample_cache
+from sanerf.run.lifting import (
+    Lifting,
+    aggregate_masks,
+    lay_rays,
+    refine_vote,
+    revise_by_vote,
+    sample_cache,
+    vote_instantly,
+)
 from sanerf.run.lock import run_lock
 from sanerf.run.segmentation import Segmentation, save_segmentation
 from sanerf.run.stages import Stages
@@ -86,24 +93,25 @@ def segment_run(
         kept = copy_drawings(prompts)
         stages, generator = Stages(progress, "aggregate"), torch.Generator().manual_seed(seed)
         lifting = Lifting(run, renderer, call.names, stages)
-        decoder, masks = first_masks(run, renderer, prompts, segmenter, refine=refine, stages=stages)
+        prompting, masks = first_masks(run, renderer, prompts, segmenter, refine=refine, stages=stages)
         cache = sample_cache(run.samples, renderer.field)
         rays = lay_rays(lifting, run.config.aggregate.total_rays, generator, cache)
-        field, masks = aggregate_masks(lifting, rays, masks, decoder, generator)
+        field, masks = aggregate_masks(lifting, rays, masks, prompting, generator)
         return store_answer(run, kept, field, rays=rays, masks=masks, stages=stages, said=call.said)
 
 
 def segment_instantly(
     run: Run, renderer: Renderer, prompts: PromptSet, segmenter: str, *, seed: int, progress: Progress, refine: int = 0
 ) -> Answer:
-    """`segment_run` with the first masks put to the vote (`aggregate.vote`) in place of training; nothing is revised.
+    """`segment_run` with the first masks put to the vote (`aggregate.vote`) in place of training; they are revised only
+    where an object has prompts in several views.
 
-    In place of "aggregate" there is the stage "vote".
+    In place of "aggregate" there are the stages "vote" and "revise".
     """
     call = _Call(run, renderer, prompts, segmenter, seed, refine, progress)
     call.check()
     with run_lock(run.path):
-        return next(_voted(call, Stages(progress, "vote")))
+        return next(_voted(call, Stages(progress, "vote", "revise")))
 
 
 def segment_and_refine(
@@ -127,17 +135,17 @@ def _voted(call: _Call, stages: Stages) -> Iterator[Answer]:
     run, renderer = call.run, call.renderer
     kept = copy_drawings(call.prompts)
     lifting, generator = Lifting(run, renderer, call.names, stages), torch.Generator().manual_seed(call.seed)
-    decoder, masks = first_masks(run, renderer, call.prompts, call.segmenter, refine=call.refine, stages=stages)
+    prompting, masks = first_masks(run, renderer, call.prompts, call.segmenter, refine=call.refine, stages=stages)
     total_rays = min(run.config.aggregate.total_rays, INSTANT_RAYS)
     cache = sample_cache(run.coarse_samples, renderer.field)
     rays = lay_rays(lifting, total_rays, generator, cache)
-    field = vote_twice(rays, masks, call.names)
-    stages.end("vote")
-    yield store_answer(run, kept, field, rays=rays, masks=masks, stages=stages, said=call.said)
+    vote = vote_instantly(lifting, rays, masks, prompting)
+    yield store_answer(run, kept, vote.field, rays=rays, masks=vote.masks, stages=stages, said=call.said)
 
-    masks, field = revise_by_vote(lifting, rays, masks, decoder, field)
-    refined = refine_vote(lifting, rays, masks, field, generator)
-    yield store_answer(run, kept, refined, rays=rays, masks=masks, stages=stages, said=call.said)
+    rounds = run.config.aggregate.revisions - vote.revised
+    vote = revise_by_vote(lifting, rays, vote, prompting, rounds=rounds)
+    refined = refine_vote(lifting, rays, vote.masks, vote.field, generator)
+    yield store_answer(run, kept, refined, rays=rays, masks=vote.masks, stages=stages, said=call.said)
 
 
 def store_answer(
