@@ -44,6 +44,7 @@ def test_it_votes_scores_and_exports_and_a_second_call_has_its_samples(stage, vo
         "decode",
         "sample",
         "vote",
+        "revise",
         "assess",
     ]
     record, field = newest(voted)
