@@ -19,8 +19,8 @@ from sanerf.cli.console import (
 from sanerf.cli.opened import load_trained
 from sanerf.errors import UserError
 
-_OF_PROMPTS = ("segmenter", "container", "instant", "then_refine", "refine")
-"""Options that say how prompts become objects, so that without prompts they say nothing."""
+_WITHOUT_PROMPTS = ("run_folder", "remove", *(option.name for option in fields(CommonOptions)))
+"""What `--remove` alone goes with; all other options say how prompts become objects."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ class Segment(CommonOptions):
         if not names or self.add:
             raise UserError("sanerf segment needs --prompts; see `sanerf segment --help`")
         for option in fields(self):
-            if option.name in _OF_PROMPTS and getattr(self, option.name) != option.default:
+            if option.name not in _WITHOUT_PROMPTS and getattr(self, option.name) != option.default:
                 given = f"--{option.name.replace('_', '-')}"
                 raise UserError(f"--remove without --prompts only lets objects go; {given} goes with --prompts")
         run = open_run(self.run_folder)
