@@ -31,6 +31,7 @@ def test_objects_views_and_outputs_that_are_not_there_are_named(segmented, saner
         ),
         (("evaluate", run, "--masks", tmp_path / "none"), "there is no masks folder"),
         (("evaluate", run, "--masks", segmented.masks, "--name", "cup"), "has no object 'cup'"),
+        (("bench", "aggregator", run, "--out", out, "--arms", ","), "there is no arm to compare; there are full, "),
         (("evaluate", run, "--name", "ball"), "--name needs --masks"),
         (("evaluate", run, "--masks", tmp_path, "--name", "ball"), "no view that was scored has a true mask of 'ball'"),
     ):

@@ -71,7 +71,8 @@ def test_what_is_refused(stage, segmented, sanerf, tmp_path):
     )
     bare = shutil.copytree(stage.run, tmp_path / "bare")
     shutil.rmtree(bare / "segmentations", ignore_errors=True)
-    assert_refused(sanerf("suggest", bare), "bare has no objects yet: run `sanerf segment` first")
+    for command in (("suggest", bare), ("evaluate", bare, "--masks", stage.masks)):
+        assert_refused(sanerf(*command), "bare has no objects yet: run `sanerf segment` first")
     ended = sanerf("render", bare, "--what", "uncertainty", "--out", tmp_path / "out")
     assert_refused(ended, "has no object to be unsure of: run `sanerf segment` first")
     old = shutil.copytree(segmented.run, tmp_path / "old")
