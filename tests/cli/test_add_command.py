@@ -141,6 +141,11 @@ def test_what_cannot_be_added_or_removed_is_refused_and_changes_nothing(segmente
     refused("sanerf segment needs --prompts", "--remove", "ball", "--add")
     refused("--remove goes alone or with --add", *more, segmented.prompts, "--remove", "ball")
     refused("has no object 'cup'; its objects are: ball, wall", "--remove", "ball,cup")
+    for names in ("", ",", "ball,"):
+        refused(f"--remove should be names with commas between them, not '{names}'", "--remove", names)
+    for option in (("--instant",), ("--then-refine",), ("--refine", 1), ("--segmenter", f"masks:{segmented.masks}")):
+        message = f"--remove without --prompts only lets objects go; {option[0]} goes with --prompts"
+        refused(message, "--remove", "ball", *option)
     refused("has no object 'cup'; its objects are: ball, wall", *more, segmented.prompts, "--add", "--remove", "cup")
     spelt = names_file(tmp_path / "spelt.json", "Ball")
     refused("the run has an object called 'ball'; write it so, not 'Ball'", *more, spelt, "--add")

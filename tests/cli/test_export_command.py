@@ -79,9 +79,11 @@ def test_what_cannot_work_is_refused_before_the_field_is_loaded(segmented, saner
     (tmp_path / "file").touch()
     export = ("export", segmented.run, "--name", "ball", "--format")
     for arguments, message in (
-        ((*export, "mesh", "--out", tmp_path / "a.glb", "--resolution", 100_000), "100000 means more than 216 million"),
-        ((*export, "mesh", "--out", tmp_path / "a.glb", "--resolution", 10**11), "means more than 216 million"),
-        ((*export, "mesh", "--out", tmp_path / "a.glb", "--resolution", 10**30), "means more than 216 million"),
+        ((*export, "points", "--out", tmp_path / "a.ply", "--views", "test"), "--views is for --format masks and rgba"),
+        ((*export, "rgba", "--out", tmp_path / "a", "--resolution", 99), "--resolution is for --format mesh, not for"),
+        ((*export, "mesh", "--out", tmp_path / "a.glb", "--resolution", 100_000), "at most 592, not 100000"),
+        ((*export, "mesh", "--out", tmp_path / "a.glb", "--resolution", 10**11), "at most 592, not 100000000000"),
+        ((*export, "mesh", "--out", tmp_path / "a.glb", "--resolution", 10**30), "at most 592, not 1000000"),
         ((*export, "mesh", "--out", tmp_path / "x.glb"), r"cannot write \S+x.glb: it is a folder, and a file is"),
         ((*export, "points", "--out", tmp_path / "x.ply"), r"cannot write \S+x.ply: it is a folder, and a file is"),
         ((*export, "points", "--out", tmp_path / "file" / "x.ply"), "a part of the path is a file, not a folder"),

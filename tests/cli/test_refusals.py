@@ -13,6 +13,7 @@ from sanerf.cli.masks import Masks
 from sanerf.cli.render import Render
 from sanerf.cli.segment import Segment
 from sanerf.cli.train import Train
+from sanerf.files import FOLDER_MARKER, write_text
 
 
 def test_objects_views_and_outputs_that_are_not_there_are_named(segmented, sanerf, tmp_path):
@@ -30,6 +31,7 @@ def test_objects_views_and_outputs_that_are_not_there_are_named(segmented, saner
         ),
         (("evaluate", run, "--masks", tmp_path / "none"), "there is no masks folder"),
         (("evaluate", run, "--masks", segmented.masks, "--name", "cup"), "has no object 'cup'"),
+        (("bench", "aggregator", run, "--out", out, "--arms", ","), "there is no arm to compare; there are full, "),
         (("evaluate", run, "--name", "ball"), "--name needs --masks"),
         (("evaluate", run, "--masks", tmp_path, "--name", "ball"), "no view that was scored has a true mask of 'ball'"),
     ):
@@ -38,7 +40,10 @@ def test_objects_views_and_outputs_that_are_not_there_are_named(segmented, saner
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "holiday.txt").touch()
     assert_refused(sanerf("render", run, "--out", tmp_path / "mine"), "holds files that sanerf did not write")
+    assert_refused(sanerf("demo", "--out", tmp_path / "mine"), "holds files that sanerf did not write")
     assert files(tmp_path) == ["mine/holiday.txt"]
+    write_text(tmp_path / "theirs" / FOLDER_MARKER, "render\n")
+    assert_refused(sanerf("demo", "--out", tmp_path / "theirs"), "was written by `sanerf render`, not by `sanerf demo`")
 
 
 def test_folders_that_are_no_trained_run_are_refused(stage, sanerf, tmp_path):

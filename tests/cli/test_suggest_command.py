@@ -20,6 +20,7 @@ def test_what_segment_foresaw_is_kept_said_and_drawn(segmented, sanerf, tmp_path
     assert result["predicted_iou"] == record["predicted_iou"]
     assert result["predicted_iou"].keys() == {"ball", "wall"}
     assert result["suggested_clicks"] == record["suggested_clicks"]
+    assert result["predicted_iou_views"] == record["predicted_iou_views"]
     assert all(0.5 < iou <= 1 for iou in result["predicted_iou"].values())
     clicks = {name: click for name, click in result["suggested_clicks"].items() if click is not None}
     assert files(tmp_path / "out") == sorted(
@@ -30,6 +31,10 @@ def test_what_segment_foresaw_is_kept_said_and_drawn(segmented, sanerf, tmp_path
 
     scene, objects = load_scene(segmented.scene), []
     training = {scene.views[view].name for view in scene.train}
+    # All training views see the ball and the wall.
+    for of_views in result["predicted_iou_views"].values():
+        assert of_views.keys() == {scene.output_stem(view) for view in scene.train}
+        assert all(0.5 < iou <= 1 for iou in of_views.values())
     for name, click in clicks.items():
         assert click["view"] in training and click["expected_error"] > 0
         assert 0 <= click["xy"][0] < WIDTH and 0 <= click["xy"][1] < HEIGHT
@@ -66,7 +71,8 @@ def test_what_is_refused(stage, segmented, sanerf, tmp_path):
     )
     bare = shutil.copytree(stage.run, tmp_path / "bare")
     shutil.rmtree(bare / "segmentations", ignore_errors=True)
-    assert_refused(sanerf("suggest", bare), "bare has no objects yet: run `sanerf segment` first")
+    for command in (("suggest", bare), ("evaluate", bare, "--masks", stage.masks)):
+        assert_refused(sanerf(*command), "bare has no objects yet: run `sanerf segment` first")
     ended = sanerf("render", bare, "--what", "uncertainty", "--out", tmp_path / "out")
     assert_refused(ended, "has no object to be unsure of: run `sanerf segment` first")
     old = shutil.copytree(segmented.run, tmp_path / "old")

@@ -180,21 +180,16 @@ def test_no_surface_a_flat_box_and_too_fine_a_grid_are_said():
             mesh_from_function(ball, bounds_min=LOW, bounds_max=HIGH, resolution=resolution)
 
 
-def test_a_resolution_is_refused_beforehand_where_no_object_could_be_meshed_with_it():
-    """The flattest of grown boxes, 11 : 1 : 1, decides: what is refused for it is too fine for every other box, too.
-
-    2961 is the largest whole number r with (r + 1) (r // 11 + 1)^2 up to 600^3; blocks of 8 cells cost some of it.
-    """
-    needle = torch.tensor([11.0, 1.0, 1.0])
-    largest = max(r for r in range(600, 4000) if (r + 1) * (r // 11 + 1) ** 2 <= 600**3)
+def test_a_resolution_that_passes_beforehand_is_not_refused_once_the_object_is_known():
+    """A cube needs the most points: whole blocks of 8 cells and one point more along each side, 600^3 in all."""
+    largest = max(r for r in range(8, 4000, 8) if (r + 1) ** 3 <= 600**3)
     check_resolution(largest)
-    assert largest == 2961
+    assert make_lattice(LOW, LOW + 1, resolution=largest).cells == (largest, largest, largest)
+    with pytest.raises(UserError, match="at most 216 million"):
+        make_lattice(LOW, LOW + 1, resolution=largest + 1)
     for resolution in (largest + 1, 100_000, 10**11, 10**30):
-        with pytest.raises(UserError, match=f"a mesh resolution of {resolution} means more than 216 million"):
+        with pytest.raises(UserError, match=f"a mesh resolution is at most {largest}, not {resolution}"):
             check_resolution(resolution)
-    with pytest.raises(UserError, match="216 million"):
-        make_lattice(torch.zeros(3), needle, resolution=largest + 1)
-    assert make_lattice(torch.zeros(3), needle, resolution=largest - 60).cells[0] >= largest - 60
 
 
 def test_without_scikit_image_the_extra_is_named(monkeypatch):

@@ -15,6 +15,8 @@ from sanerf.cli.console import (
     say,
 )
 
+WRITER = "demo"
+"""The name in the folder that it writes, by which a later call knows it."""
 FAST_STEPS = 500
 
 
@@ -25,7 +27,7 @@ class Demo(CommonOptions):
     goes_on = True
 
     out: Path = Path("demo")
-    """folder for the run, the exported objects and report.html"""
+    """folder for the run, the exported objects and report.html: a new one, or one that `demo` began"""
     fast: bool = False
     """train a fifth as long: rougher, but everything is there"""
 
@@ -47,6 +49,7 @@ class Demo(CommonOptions):
         from sanerf.export.from_run import ObjectSource, export_mesh, export_points, object_surfaces
         from sanerf.export.mesh_files import write_mesh
         from sanerf.export.points import write_points
+        from sanerf.files import open_own_folder
         from sanerf.kernels.backend import kernels_for
         from sanerf.prompts.file import read_prompts
         from sanerf.run.config import RunConfig
@@ -60,6 +63,7 @@ class Demo(CommonOptions):
         config = RunConfig(seed=self.seed)
         if self.fast:
             config = replace(config, training=replace(config.training, steps=FAST_STEPS))
+        open_own_folder(self.out, WRITER)
         with progress_bars() as progress:
             kernels = kernels_for("auto", device)
             scene = load_scene(folder)

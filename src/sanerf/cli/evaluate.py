@@ -59,6 +59,8 @@ class Evaluate(CommonOptions):
                 if not self.masks.is_dir():
                     raise UserError(f"there is no masks folder {self.masks}")
                 known = sorted(owners(opened.segmentations))
+                if not known:
+                    raise UserError(f"{self.run_folder} has no objects yet: run `sanerf segment` first")
                 names = [self.name] if self.name else [n for n in known if (self.masks / n).is_dir()]
                 if not names and len(known) == 1:
                     names = known

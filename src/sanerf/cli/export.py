@@ -17,6 +17,8 @@ from sanerf.cli.console import (
 from sanerf.cli.opened import open_trained
 from sanerf.errors import UserError
 
+DEFAULT_RESOLUTION = 192
+
 
 @dataclass(frozen=True)
 class Export(CommonOptions):
@@ -37,7 +39,7 @@ class Export(CommonOptions):
     edges: Annotated[Literal["hard", "soft"] | None, optional("hard|soft")] = None
     """masks and rgba: object or not, or in how large a part of each of the photograph's pixels; default: soft for
     rgba, hard for masks"""
-    resolution: int = 192
+    resolution: int = DEFAULT_RESOLUTION
     """cells along the mesh's longest side"""
 
     def run(self) -> None:
@@ -63,6 +65,10 @@ class Export(CommonOptions):
         # Before the minutes that rendering takes.
         if self.edges is not None and self.format not in ("masks", "rgba"):
             raise UserError(f"--edges is for --format masks and rgba, not for {self.format}")
+        if self.views != "all" and self.format not in ("masks", "rgba"):
+            raise UserError(f"--views is for --format masks and rgba, not for {self.format}")
+        if self.resolution != DEFAULT_RESOLUTION and self.format != "mesh":
+            raise UserError(f"--resolution is for --format mesh, not for {self.format}")
         if self.resolution < 8:
             raise UserError(f"--resolution should be at least 8, not {self.resolution}")
         if self.format == "mesh":

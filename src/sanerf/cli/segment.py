@@ -1,7 +1,7 @@
 """`sanerf segment RUN --prompts PROMPTS.json`."""
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -18,6 +18,9 @@ from sanerf.cli.console import (
 )
 from sanerf.cli.opened import load_trained
 from sanerf.errors import UserError
+
+_WITHOUT_PROMPTS = ("run_folder", "remove", *(option.name for option in fields(CommonOptions)))
+"""What `--remove` alone goes with; all other options say how prompts become objects."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ class Segment(CommonOptions):
 
         if self.refine < 0:
             raise UserError(f"--refine should be 0 or more, not {self.refine}")
-        removed = tuple(name.strip() for name in self.remove.split(",")) if self.remove is not None else ()
+        removed = self._removed()
         if self.prompts is None:
             self._remove(removed)
             return
@@ -121,6 +124,15 @@ class Segment(CommonOptions):
             lines.append(f"{name}: predicted IoU {segmentation.predicted_iou[name]:.2f}, {click}")
         print_result(self, result, lines)
 
+    def _removed(self) -> tuple[str, ...]:
+        """The names of `--remove`, each once."""
+        if self.remove is None:
+            return ()
+        names = tuple(dict.fromkeys(name.strip() for name in self.remove.split(",")))
+        if "" in names:
+            raise UserError(f"--remove should be names with commas between them, not {self.remove!r}")
+        return names
+
     def _remove(self, names: tuple[str, ...]) -> None:
         from sanerf.run.folder import open_run
         from sanerf.run.lock import run_lock
@@ -128,6 +140,10 @@ class Segment(CommonOptions):
 
         if not names or self.add:
             raise UserError("sanerf segment needs --prompts; see `sanerf segment --help`")
+        for option in fields(self):
+            if option.name not in _WITHOUT_PROMPTS and getattr(self, option.name) != option.default:
+                given = f"--{option.name.replace('_', '-')}"
+                raise UserError(f"--remove without --prompts only lets objects go; {given} goes with --prompts")
         run = open_run(self.run_folder)
         with run_lock(run.path):
             remove_objects(run, names)

@@ -47,6 +47,7 @@ class Suggest(CommonOptions):
                 )
         clicks = {name: segmentation.suggested_clicks[name] for name, segmentation in owner.items()}
         predicted = {name: segmentation.predicted_iou[name] for name, segmentation in owner.items()}
+        of_views = {name: segmentation.predicted_iou_views.get(name, {}) for name, segmentation in owner.items()}
         if self.out is not None:
             with progress_bars() as progress, shared_folder(self.out, WRITER) as folder:
                 for done, (name, segmentation) in enumerate(owner.items(), start=1):
@@ -58,4 +59,5 @@ class Suggest(CommonOptions):
             lines.append(f"{name}: predicted IoU {predicted[name]:.2f}, {suggestion_in_words(click)}")
             if click is not None:
                 lines.append("  " + json.dumps({key: click[key] for key in ("view", "xy", "label")}))
-        print_result(self, {"predicted_iou": predicted, "suggested_clicks": clicks}, lines)
+        result = {"predicted_iou": predicted, "predicted_iou_views": of_views, "suggested_clicks": clicks}
+        print_result(self, result, lines)

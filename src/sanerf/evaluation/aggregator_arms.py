@@ -63,10 +63,12 @@ USUAL = ("full", "no-review", "no-review-long", "no-trust", "ray-pairs")
 
 
 def chosen_arms(names: Sequence[str]) -> dict[str, Arm]:
-    """The arms of some names, in their order. UserError for a name that there is not."""
+    """The arms of some names, in their order. UserError for a name that there is not, and for none."""
     for name in names:
         if name not in ARMS:
             raise UserError(f"there is no arm {name!r}; there are {', '.join(ARMS)}")
+    if not names:
+        raise UserError(f"there is no arm to compare; there are {', '.join(ARMS)}")
     return {name: ARMS[name] for name in dict.fromkeys(names)}
 
 

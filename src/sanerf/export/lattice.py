@@ -16,8 +16,8 @@ BLOCK = 8
 _DENSE_BLOCKS = 8**3
 """A lattice of no more blocks is asked for whole: the coarse pass would save little and could miss thin parts."""
 _MOST_POINTS = 600**3
-_FLATTEST = 11
-"""Longest over shortest side, at most, of a box that has been grown on each side by a twentieth of its longest side."""
+LARGEST_RESOLUTION = 592
+"""The most cells, in whole blocks, along each side of a cube whose points stay below `_MOST_POINTS`."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,10 @@ class Lattice:
 
 
 def check_resolution(resolution: int) -> None:
-    """Raise UserError for a resolution that is too high for an object of any shape, in a box with a twentieth of its
-    longest side as margin."""
-    _check_least_points(resolution, resolution // _FLATTEST)
+    """Raise UserError for a resolution that is too high for an object that fills a cube. How much less another one
+    needs is known only once it has been rendered."""
+    if resolution > LARGEST_RESOLUTION:
+        raise UserError(f"a mesh resolution is at most {LARGEST_RESOLUTION}, not {resolution}")
 
 
 def _check_least_points(resolution: int, shortest: int) -> None:

@@ -34,6 +34,7 @@ class Addition:
     """What is asked for: prompts by a segmenter, a vote or training, and which objects of the run start anew."""
 
     prompts: PromptSet
+    """in order for the run's scene (`prompts.check`)"""
     segmenter: str
     instant: bool = False
     refine: int = 0
@@ -47,7 +48,6 @@ def add_objects(run: Run, renderer: Renderer, addition: Addition, *, seed: int, 
     UserError as `segment_run` does, and for objects whose masks the run has not kept.
     """
     check_refine(addition.segmenter, addition.refine)
-    check_prompts(addition.prompts, run.scene)
     with run_lock(run.path):
         segmentations = load_segmentations(run, renderer.kernels, renderer.density_grid.device)
         joined = join_objects(run, segmentations, addition.prompts, anew=addition.anew)

@@ -21,19 +21,24 @@ _RAYS = 100_000
 def assess(
     run: Run, field: IdentityLogits, rays: RayBank, masks: ViewMasks, prompts: PromptSet, cameras: dict[int, Camera]
 ) -> dict[str, Any]:
-    """The entries "predicted_iou" and "suggested_clicks" of `segmentation.json`, by object name (docs/uncertainty.md).
+    """The entries "predicted_iou", "predicted_iou_views" and "suggested_clicks" of `segmentation.json`, by object name,
+    the second then by the stem of the view (docs/uncertainty.md).
 
     `masks` are those that the field was made of, `cameras` the training views'. A click is null where nothing is
     expected to be wrong.
     """
     rendered = render_identities(field, thinned_bank(rays, _RAYS))
-    predicted, clicks = {}, {}
+    predicted, of_views, clicks = {}, {}, {}
     for index, entry in enumerate(prompts.objects, start=1):
         views = object_in_views(rendered, masks, index=index, name=entry.name)
-        predicted[entry.name] = round(predict_iou(views).iou, 4)
+        prediction = predict_iou(views)
+        predicted[entry.name] = round(prediction.iou, 4)
+        of_views[entry.name] = {
+            run.scene.output_stem(view): round(iou, 4) for view, iou in sorted(prediction.views.items())
+        }
         click = suggest_in_views(views, name=entry.name, cameras=cameras, clicked=_clicked(run, entry, cameras))
         clicks[entry.name] = None if click is None else click_to_json(run, click, cameras[click.view])
-    return {"predicted_iou": predicted, "suggested_clicks": clicks}
+    return {"predicted_iou": predicted, "predicted_iou_views": of_views, "suggested_clicks": clicks}
 
 
 def click_to_json(run: Run, click: SuggestedClick, camera: Camera) -> dict[str, Any]:

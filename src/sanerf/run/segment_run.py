@@ -16,7 +16,6 @@ from sanerf.aggregate.view_masks import ViewMasks
 from sanerf.fields.object import ObjectField
 from sanerf.fields.voted import VotedField
 from sanerf.progress import Progress
-from sanerf.prompts.check import check_prompts
 from sanerf.prompts.drawings import copy_drawings
 from sanerf.prompts.file import PromptSet, prompts_to_json
 from sanerf.render.images import Renderer
@@ -70,17 +69,12 @@ class _Call:
     def names(self) -> list[str]:
         return [entry.name for entry in self.prompts.objects]
 
-    def check(self) -> None:
-        """UserError for what can be told from the request alone."""
-        check_refine(self.segmenter, self.refine)
-        check_prompts(self.prompts, self.run.scene)
-
 
 def segment_run(
     run: Run, renderer: Renderer, prompts: PromptSet, segmenter: str, *, seed: int, progress: Progress, refine: int = 0
 ) -> Answer:
     """Segment all objects of a prompt set jointly and store the result in the run folder. Of objects whose masks come
-    from files the names are enough.
+    from files the names are enough. The prompts fit the run's scene: `prompts.check.check_prompts` says so beforehand.
 
     The first masks, those of the prompts, each go back to the decoder up to `refine` times. Gives the segmentation and
     the seconds of its stages "encode", "decode", "sample", "aggregate" and "assess" (`run.assessment`). Raises
@@ -88,7 +82,7 @@ def segment_run(
     refined, and where another process works on the run.
     """
     call = _Call(run, renderer, prompts, segmenter, seed, refine, progress)
-    call.check()
+    check_refine(segmenter, refine)
     with run_lock(run.path):
         kept = copy_drawings(prompts)
         stages, generator = Stages(progress, "aggregate"), torch.Generator().manual_seed(seed)
@@ -109,7 +103,7 @@ def segment_instantly(
     In place of "aggregate" there are the stages "vote" and "revise".
     """
     call = _Call(run, renderer, prompts, segmenter, seed, refine, progress)
-    call.check()
+    check_refine(segmenter, refine)
     with run_lock(run.path):
         return next(_voted(call, Stages(progress, "vote", "revise")))
 
@@ -125,7 +119,7 @@ def segment_and_refine(
     iterator is exhausted or closed.
     """
     call = _Call(run, renderer, prompts, segmenter, seed, refine, progress)
-    call.check()
+    check_refine(segmenter, refine)
     with run_lock(run.path):
         yield from _voted(call, Stages(progress, "vote", "revise", "refine"))
 

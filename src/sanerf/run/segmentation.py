@@ -70,6 +70,12 @@ class Segmentation:
         return self.record.get("predicted_iou", {})
 
     @property
+    def predicted_iou_views(self) -> dict[str, dict[str, float]]:
+        """By object name, then by the stem of each training view where the object is expected; empty of a segmentation
+        that an older sanerf made."""
+        return self.record.get("predicted_iou_views", {})
+
+    @property
     def suggested_clicks(self) -> dict[str, dict[str, Any] | None]:
         """By object name, each as `run.assessment.click_to_json` makes it; empty of what an older sanerf made."""
         return self.record.get("suggested_clicks", {})
