@@ -22,8 +22,8 @@ from sanerf.shapes import Float, Int64
 
 LEAST_RAYS = 16_000
 """A view gets at least about so many rays: cells of coarse maps are divided until there are so many."""
-LEAST_WEIGHT = 1e-2
-"""Samples of less compositing weight are dropped, as in training."""
+LEAST_WEIGHT = 1e-3
+"""Samples of less compositing weight are dropped."""
 
 
 def render_features(field: FeatureField, renderer: Renderer, camera: Camera, frame: MapFrame) -> ImageFeatures:
