@@ -5,7 +5,7 @@ not what one ray through its middle does: each place in the cell has its part in
 the cells are. The bank's rays lie elsewhere in the cells in each view.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -61,33 +61,56 @@ class CellBank:
         return self.order[within]
 
 
-def map_moments(encodings: Sequence[ImageFeatures], maps: Sequence[str]) -> dict[str, MapMoments]:
-    """Mean, spread and padding of each map over pictures; padding of those whose map is as large as the first's."""
-    out = {}
-    for name in maps:
-        all_of = [features.maps[name].double() for features in encodings]
-        cells = sum(one[0].numel() for one in all_of)
-        mean = torch.stack([one.sum((1, 2)) for one in all_of]).sum(0) / cells
-        variance = sum(float((one - mean[:, None, None]).square().sum()) for one in all_of) / (cells * len(mean))
-        padding = torch.stack([one for one in all_of if one.shape == all_of[0].shape]).mean(0)
-        out[name] = MapMoments(mean.float(), max(variance**0.5, 1e-6), padding.float())
-    return out
+def map_moments(encodings: Iterable[ImageFeatures], maps: Sequence[str]) -> dict[str, MapMoments]:
+    """Mean, spread and padding of each map over pictures, which are looked at one after the other; padding of those
+    whose map is as large as the first's."""
+    sums = {name: _Sums() for name in maps}
+    for features in encodings:
+        for name, of in sums.items():
+            of.add(features.maps[name].double())
+    return {name: of.moments() for name, of in sums.items()}
+
+
+class _Sums:
+    """Sums over the cells of one map."""
+
+    def __init__(self):
+        self.values: Tensor | None = None
+        self.same: Tensor | None = None
+        self.squares, self.cells, self.pictures = 0.0, 0, 0
+
+    def add(self, one: Float[Tensor, "c rows columns"]) -> None:
+        if self.values is None or self.same is None:
+            self.values, self.same = one.new_zeros(len(one)), torch.zeros_like(one)
+        self.values += one.sum((1, 2))
+        self.squares += float(one.square().sum())
+        self.cells += one[0].numel()
+        if one.shape == self.same.shape:
+            self.same += one
+            self.pictures += 1
+
+    def moments(self) -> MapMoments:
+        assert self.values is not None and self.same is not None
+        mean = self.values / self.cells
+        variance = self.squares / (self.cells * len(mean)) - float(mean.square().mean())
+        return MapMoments(mean.float(), max(variance, 1e-12) ** 0.5, (self.same / self.pictures).float())
 
 
 def build_cell_bank(
-    rays: RayBank, encodings: Mapping[int, ImageFeatures], frames: Mapping[int, MapFrame], maps: Sequence[str]
+    rays: RayBank, features_of: Callable[[int], ImageFeatures], frames: Mapping[int, MapFrame], maps: Sequence[str]
 ) -> CellBank:
-    """The bank's rays with the cells they lie in; encodings and frames by view index, for all views of the bank."""
+    """The bank's rays with the cells they lie in; features and frames by view index, for all views of the bank."""
     device = rays.weights.device
-    targets = {}
-    for name in maps:
-        features, cells, before = [], [], 0
-        for view, lattice in rays.lattices.items():
-            flat = encodings[view].maps[name].flatten(1).T
-            features.append(flat.half())
-            cells.append(before + frames[view].cells(name, lattice.xy()))
-            before += len(flat)
-        targets[name] = MapTargets(torch.cat(features).to(device), torch.cat(cells).to(device))
+    flat: dict[str, list[Tensor]] = {name: [] for name in maps}
+    cells: dict[str, list[Tensor]] = {name: [] for name in maps}
+    before = dict.fromkeys(maps, 0)
+    for view, lattice in rays.lattices.items():
+        features, xy = features_of(view), lattice.xy()
+        for name in maps:
+            flat[name].append(features.maps[name].flatten(1).T.half())
+            cells[name].append(before[name] + frames[view].cells(name, xy))
+            before[name] += len(flat[name][-1])
+    targets = {name: MapTargets(torch.cat(flat[name]).to(device), torch.cat(cells[name]).to(device)) for name in maps}
     coarsest = min(targets.values(), key=lambda of: len(of.features))
     order = coarsest.cell.argsort(stable=True)
     counts = torch.bincount(coarsest.cell, minlength=len(coarsest.features))

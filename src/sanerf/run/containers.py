@@ -4,7 +4,7 @@ Neither ever reads the photograph of a held-out view: that is for testing.
 """
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -29,6 +29,7 @@ from sanerf.shapes import Float
 ContainerKind = Literal["cache", "field"]
 
 
+@runtime_checkable
 class FeatureContainer(Protocol):
     """What a decoder takes its features from."""
 
@@ -86,10 +87,13 @@ class FieldFeatures:
             self._cached.prepare(stages)
         rays = self._lay_rays(stages)
         if field is None:
-            encodings = {view: self._cached.features(view) for view in self._run.scene.train}
-            on_step = stages.listener("distil")
             field = learn_feature_field(
-                self._run, self._renderer, self._segmenter, rays=rays, encodings=encodings, on_progress=on_step
+                self._run,
+                self._renderer,
+                self._segmenter,
+                rays=rays,
+                features_of=self._cached.features,
+                on_progress=stages.listener("distil"),
             )
         stages.end("distil")
         self._learnt = field.requires_grad_(False), rays

@@ -9,7 +9,7 @@ half of one.
 import hashlib
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -40,17 +40,17 @@ def learn_feature_field(
     segmenter: DistillableSegmenter,
     *,
     rays: RayBank,
-    encodings: Mapping[int, ImageFeatures],
+    features_of: Callable[[int], ImageFeatures],
     on_progress: OnPart,
 ) -> FeatureField:
     """Learn a field from the training views' features on the bank's rays, and keep it in the run folder.
 
     `on_progress` is told the steps. It is kept only where a digest can say of which radiance field it is.
     """
-    frames = {view: segmenter.map_frame(features.height, features.width) for view, features in encodings.items()}
+    frames = {view: segmenter.map_frame(of.height, of.width) for view, of in training_cameras(run).items()}
     maps = tuple(next(iter(frames.values())).sizes)
-    moments = map_moments(list(encodings.values()), maps)
-    bank = build_cell_bank(rays, encodings, frames, maps)
+    moments = map_moments((features_of(view) for view in frames), maps)
+    bank = build_cell_bank(rays, features_of, frames, maps)
     generator = torch.Generator().manual_seed(run.config.seed)
     field = FeatureField(run.config.feature, moments, renderer.kernels, generator).to(renderer.density_grid.device)
     distill(field, bank, run.config.distillation, generator, on_step=lambda step, steps, loss: on_progress(step, steps))
