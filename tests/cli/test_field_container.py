@@ -67,6 +67,16 @@ def segmenter(monkeypatch) -> ByMeanColour:
     return made
 
 
+@pytest.fixture
+def prompts(tmp_path) -> Path:
+    """A click on each thing, both in view 9."""
+    clicks = {"ball": [16.0, 10.0], "wall": [5.0, 19.0]}
+    objects = [{"name": name, "points": [{"view": "9.png", "xy": xy, "label": 1}]} for name, xy in clicks.items()]
+    path = tmp_path / "prompts.json"
+    path.write_text(json.dumps({"objects": objects}))
+    return path
+
+
 def copied(stage, folder: Path) -> Run:
     return open_run(shutil.copytree(stage.run, folder / "run"))
 
@@ -95,9 +105,11 @@ def iou(found: torch.Tensor, true: torch.Tensor) -> float:
     return int((found & true).sum()) / int((found | true).sum())
 
 
-def test_the_whole_command_finds_the_ball_and_a_second_call_learns_nothing(stage, tmp_path, segmenter, sanerf):
+def test_the_whole_command_finds_two_things_and_its_second_call_learns_nothing(
+    stage, tmp_path, segmenter, prompts, sanerf
+):
     run = copied(stage, tmp_path)
-    command = ("segment", run.path, "--prompts", stage.prompts, "--container", "field", "--json")
+    command = ("segment", run.path, "--prompts", prompts, "--container", "field", "--json")
     ended = sanerf(*command)
     assert ended.code == 0, ended.err
     result = json.loads(ended.out)
@@ -164,13 +176,13 @@ def test_held_out_views_are_rendered_though_their_photographs_are_gone(stage, tm
     assert scale > 0 and red[0] - red[2] > 0.3 and blue[2] - blue[0] > 0.2
 
 
-def test_san_decodes_rendered_features_view_by_view(stage, tmp_path, segmenter):
+def test_san_decodes_rendered_features_view_by_view(stage, tmp_path, segmenter, prompts):
     run = without_held_out_photographs(stage, tmp_path, copied(stage, tmp_path))
     renderer = load_renderer(run, kernels_for("numba", CPU), CPU)
     container = FieldFeatures(segmenter, FeatureCache(segmenter, run.features), run, renderer)
     cameras = run_cameras(run)
     decoder = Decoder(segmenter, container, run)
-    lifted = lift_prompts(read_prompts(stage.prompts), decoder, cameras=cameras, renderer=renderer)
+    lifted = lift_prompts(read_prompts(prompts), decoder, cameras=cameras, renderer=renderer)
     # A camera that no view has, and a held-out one.
     asked = {100: cameras[0], 101: cameras[run.scene.test[1]]}
     masks = san_masks(segmenter, container, lifted, asked, renderer)
@@ -191,10 +203,10 @@ os.replace = killed
 
 
 @pytest.mark.slow
-def test_killed_while_the_field_is_written_it_learns_the_same_field_again(stage, tmp_path, sanerf):
+def test_killed_while_the_field_is_written_it_learns_the_same_field_again(stage, tmp_path, prompts, sanerf):
     """With the built-in segmenter, in a real process."""
     run, whole = copied(stage, tmp_path), open_run(shutil.copytree(stage.run, tmp_path / "whole"))
-    arguments = ("--prompts", stage.prompts, "--container", "field", "--instant")
+    arguments = ("--prompts", prompts, "--container", "field", "--instant")
     killed = in_a_process("segment", run.path, *arguments, prelude=BEFORE_THE_FIELD_HAS_ITS_NAME)
     assert killed.code == -signal.SIGKILL
     assert field_files(run) == [] and len(files(run.features)) == len(VIEWS) - len(TEST)
