@@ -220,5 +220,5 @@ def test_what_half_precision_cannot_hold_is_encoded_again(caplog: pytest.LogCapt
 
 def test_features_of_another_segmenter_are_refused(segmenter):
     foreign = ImageFeatures({"image_embeddings": torch.zeros(16, 8, 8)}, 90, 161)
-    with pytest.raises(UserError, match="own encoder"):
+    with pytest.raises(UserError, match="features with the maps stride_4"):
         segmenter.decode(foreign, [PROMPTS["box"]])
