@@ -10,14 +10,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 from command_process import assert_refused, files, in_a_process
-from command_stage import HEIGHT, TEST, VIEWS, WIDTH, ball_mask, stage_camera
+from command_stage import HEIGHT, TEST, VIEWS, WIDTH, ball_mask
 
-from analytic_scene import cast
 from sanerf.errors import UserError
 from sanerf.evaluation.baselines.san import san_masks
-from sanerf.geometry.cameras import resized
 from sanerf.kernels.backend import kernels_for
-from sanerf.prompts.file import read_prompts
+from sanerf.prompts.file import BoxPrompt, PromptSet, read_prompts
 from sanerf.run import decoding
 from sanerf.run.containers import FieldFeatures, open_container
 from sanerf.run.decoding import Decoder, lift_prompts
@@ -184,12 +182,12 @@ def test_san_decodes_rendered_features_view_by_view(stage, tmp_path, segmenter, 
     container = FieldFeatures(segmenter, FeatureCache(segmenter, run.features), run, renderer)
     cameras = run_cameras(run)
     decoder = Decoder(segmenter, container, run)
-    lifted = lift_prompts(read_prompts(prompts), decoder, cameras=cameras, renderer=renderer)
-    # A camera that no view has: where the click is seen, with twice the pixels.
-    large = resized(cameras[9], 2 * WIDTH, 2 * HEIGHT)
-    masks = san_masks(segmenter, container, lifted, {100: large}, renderer)
-    ball = cast(resized(stage_camera(*VIEWS[9]), 2 * WIDTH, 2 * HEIGHT))[1].reshape(2 * HEIGHT, 2 * WIDTH)
-    assert iou(masks[100]["ball"].probability > 0.5, ball) > 0.7
+    ball = replace(read_prompts(prompts).objects[0], boxes=(BoxPrompt("9.png", (12.0, 6.0, 20.0, 14.0)),))
+    lifted = lift_prompts(PromptSet((ball,)), decoder, cameras=cameras, renderer=renderer)
+    encoded = segmenter.encoded
+    masks = san_masks(segmenter, container, lifted, {9: cameras[9]}, renderer)
+    assert iou(masks[9]["ball"].probability > 0.5, torch.from_numpy(ball_mask(9))) > 0.7
+    assert segmenter.encoded == encoded
 
 
 BEFORE_THE_FIELD_HAS_ITS_NAME = """
