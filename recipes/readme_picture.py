@@ -14,9 +14,9 @@ from sanerf.kernels.backend import kernels_for
 from sanerf.prompts.file import read_prompts
 from sanerf.render.images import render_image
 from sanerf.render.pictures import OKABE_ITO, draw_clicks, overlay_mask, to_bytes
-from sanerf.run.decoding import run_cameras
 from sanerf.run.folder import load_renderer, open_run
 from sanerf.run.segmentation import load_segmentations, render_objects
+from sanerf.run.views import run_cameras
 
 VIEW = "test_003.jpg"
 CLICKED = "train_032.jpg"

@@ -21,8 +21,10 @@ without, and then an annotation is just the array type. Axis words have one mean
     photos               photographs that structure from motion looks at
     words                typical features of them
     views, pixels        pictures of a scene, all their pixels one after the other
+    latent               values at a point that several maps of features are made of
     rays_and_one         where the samples of each ray start, and where the last ray's end
     views_and_one        the same for the pixels of views
+    cells_and_one        the same for the rays of cells
     directions           rays of one set of intrinsics, in camera axes
     h, w                 a picture's rows and columns
     mh, mw               those of a mask at a resolution of its own

@@ -13,7 +13,7 @@ from sanerf.aggregate.sample_cache import SampleCache
 from sanerf.errors import UserError
 from sanerf.fields.radiance import RadianceConfig, RadianceField
 from sanerf.render.images import Renderer
-from sanerf.run.lifting import sample_cache
+from sanerf.run.samples import sample_cache
 
 CONFIG = RadianceConfig(levels=2, entries_log2=6, channels=2, coarsest=4, finest=8, hidden=8, geometry=3)
 CAMERAS = {view: camera_at(0.1 * view, 0.0, size=12) for view in range(3)}

@@ -9,6 +9,8 @@ import torch
 from PIL import Image
 
 from analytic_scene import camera_at, cast, picture
+from sanerf.aggregate.distill import DistillationConfig
+from sanerf.fields.feature import FeatureConfig
 from sanerf.fields.object import ObjectConfig
 from sanerf.fields.radiance import RadianceConfig
 from sanerf.geometry.cameras import Camera, resized
@@ -24,6 +26,8 @@ CONFIG = RunConfig(
     training=TrainingConfig(steps=150, rays=256, learning_rate=3e-2, final_uniform=0.2),
     object=ObjectConfig(levels=4, entries_log2=12, coarsest=8, finest=64, hidden=16),
     aggregate=AggregateConfig(steps=60, revisions=1, rays=1024, learning_rate=2e-2),
+    feature=FeatureConfig(levels=4, entries_log2=12, coarsest=8, finest=64, hidden=16, latent=8),
+    distillation=DistillationConfig(steps=60, rays=1024, learning_rate=2e-2),
 )
 
 

@@ -12,6 +12,7 @@ from command_stage import Stage, ball_mask
 from sanerf.errors import UserError
 from sanerf.kernels.backend import kernels_for
 from sanerf.prompts.file import read_prompts
+from sanerf.run.decoding import MaskSource
 from sanerf.run.folder import load_renderer, open_run
 from sanerf.run.lock import run_lock
 from sanerf.run.segment_run import segment_and_refine
@@ -81,7 +82,7 @@ def test_the_vote_can_be_used_while_the_object_field_starts_from_it(stage, tmp_p
     renderer = load_renderer(run, kernels, torch.device("cpu"))
     said = []
     answers = segment_and_refine(
-        run, renderer, read_prompts(stage.prompts), f"masks:{stage.masks}",
+        run, renderer, read_prompts(stage.prompts), MaskSource(f"masks:{stage.masks}"),
         seed=0, progress=lambda activity, *_: said.append(activity),
     )  # fmt: skip
     ious = []

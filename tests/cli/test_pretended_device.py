@@ -18,11 +18,13 @@ from sanerf.kernels.backend import kernels_for
 from sanerf.prompts.file import BoxPrompt, read_prompts
 from sanerf.render.pictures import to_bytes
 from sanerf.run import decoding, segment_run
+from sanerf.run.decoding import MaskSource
 from sanerf.run.folder import load_renderer, open_run
 from sanerf.run.render_run import parse_outputs, write_outputs
 from sanerf.run.segmentation import load_segmentations, render_objects
 from sanerf.run.train_run import train_run
 from sanerf.run.training import load_checkpoint, save_checkpoint, start_state
+from sanerf.run.views import run_cameras
 from sanerf.segmenter.protocol import ImageFeatures, MaskHypotheses
 
 
@@ -101,7 +103,7 @@ def test_a_vote_and_its_kept_samples_stay_on_the_device(stage, tmp_path, device,
     prompts = read_prompts(stage.prompts)
     prompts = replace(prompts, objects=prompts.objects[:1])
     for _ in range(2):
-        segment_run.segment_instantly(run, renderer, prompts, "by colour", seed=0, progress=lambda *_: None)
+        segment_run.segment_instantly(run, renderer, prompts, MaskSource("by colour"), seed=0, progress=lambda *_: None)
     segmentations = load_segmentations(run, kernels, device)
     assert all(value.device == device for value in segmentations[0].field.buffers())
     rendered = render_objects(renderer, run.scene.views[9].camera, segmentations, run.background)
@@ -119,7 +121,9 @@ def test_a_vote_that_prompts_the_decoder_again_and_is_refined_stays_on_the_devic
     asked, decode = [], by_colour.decode
     by_colour.decode = lambda features, prompts: (asked.extend(prompts), decode(features, prompts))[1]
     answers = list(
-        segment_run.segment_and_refine(run, renderer, prompts, "by colour", seed=0, progress=lambda *_: None)
+        segment_run.segment_and_refine(
+            run, renderer, prompts, MaskSource("by colour"), seed=0, progress=lambda *_: None
+        )
     )
     assert [answer.record["field"] for answer, _ in answers] == ["voted", "refined"]
     # Once by the click, once by the box of what was voted, in each training view that sees the ball.
@@ -141,7 +145,8 @@ def test_segmenting_scoring_and_exporting_stay_on_the_device(stage, tmp_path, de
     # The ball, also by a box, which is decoded before it is lifted.
     ball = replace(prompts.objects[0], boxes=(BoxPrompt("9.png", (12.0, 6.0, 20.0, 14.0)),))
     prompts = replace(prompts, objects=(ball,))
-    segment_run.segment_run(run, renderer, prompts, "by colour", seed=0, progress=lambda *_: None, refine=1)
+    refined = MaskSource("by colour", refine=1)
+    segment_run.segment_run(run, renderer, prompts, refined, seed=0, progress=lambda *_: None)
     # Of the box, and of each training view that sees the ball.
     assert by_colour.fed_back > 1
     segmentations = load_segmentations(run, kernels, device)
@@ -152,8 +157,8 @@ def test_segmenting_scoring_and_exporting_stay_on_the_device(stage, tmp_path, de
     assert int((found & true).sum()) / int((found | true).sum()) > 0.7
     write_outputs(tmp_path / "out", "9", rendered, parse_outputs("rgb,depth,mask:ball,overlay:ball"), 1.0)
 
-    decoder = decoding.open_decoder(run, "by colour", device)
-    lifted = decoding.lift_prompts(prompts, decoder, cameras=decoding.run_cameras(run), renderer=renderer)
+    decoder = decoding.open_decoder(run, renderer, "by colour")
+    lifted = decoding.lift_prompts(prompts, decoder, cameras=run_cameras(run), renderer=renderer)
     pictures = ReportViews(most=1)
     scores = evaluate_run(
         run,

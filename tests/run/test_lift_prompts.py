@@ -12,6 +12,7 @@ from sanerf.geometry.cameras import Camera, project
 from sanerf.geometry.transforms import IDENTITY
 from sanerf.prompts.file import BoxPrompt, ObjectPrompts, PromptSet
 from sanerf.run.config import RunConfig
+from sanerf.run.containers import CachedFeatures
 from sanerf.run.decoding import Decoder, lift_prompts
 from sanerf.run.folder import create_run
 from sanerf.segmenter.cache import FeatureCache
@@ -64,7 +65,8 @@ def decoder_on(folder: Path, segmenter: Segmenter) -> tuple[Decoder, list[Camera
     cameras = [camera_at(0.0, 0.0, size=SIZE), camera_at(0.1, 0.0, size=SIZE)]
     views = tuple(View(f"{i}.png", folder / f"{i}.png", camera) for i, camera in enumerate(cameras))
     run = create_run(folder / "run", Scene(folder, "made up", views, (0,), (1,), IDENTITY, 0.05, 3.0), RunConfig())
-    return Decoder(segmenter, FeatureCache(segmenter, run.features), run), cameras
+    container = CachedFeatures(segmenter, FeatureCache(segmenter, run.features), run, stage_renderer())
+    return Decoder(segmenter, container, run), cameras
 
 
 def box_in(view: str) -> PromptSet:

@@ -129,7 +129,7 @@ def test_the_finer_levels_matter_and_their_absence_is_an_error(segmenter):
         flat = replace(features, maps=features.maps | {name: torch.zeros_like(features.maps[name])})
         assert (segmenter.decode(flat, [prompt])[0].mask_logits - whole).abs().max() > 1e-2
         bare = replace(features, maps={key: value for key, value in features.maps.items() if key != name})
-        with pytest.raises(UserError, match="--container cache"):
+        with pytest.raises(UserError, match="features with the maps"):
             segmenter.decode(bare, [prompt])
 
 
@@ -220,5 +220,5 @@ def test_what_half_precision_cannot_hold_is_encoded_again(caplog: pytest.LogCapt
 
 def test_features_of_another_segmenter_are_refused(segmenter):
     foreign = ImageFeatures({"image_embeddings": torch.zeros(16, 8, 8)}, 90, 161)
-    with pytest.raises(UserError, match="own encoder"):
+    with pytest.raises(UserError, match="features with the maps stride_4"):
         segmenter.decode(foreign, [PROMPTS["box"]])

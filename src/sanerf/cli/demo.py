@@ -53,10 +53,11 @@ class Demo(CommonOptions):
         from sanerf.kernels.backend import kernels_for
         from sanerf.prompts.file import read_prompts
         from sanerf.run.config import RunConfig
-        from sanerf.run.decoding import lift_prompts, open_decoder, run_cameras
+        from sanerf.run.decoding import MaskSource, lift_prompts, open_decoder
         from sanerf.run.folder import load_renderer
         from sanerf.run.segment_run import segment_run
         from sanerf.run.train_run import train_run
+        from sanerf.run.views import run_cameras
 
         began = time.monotonic()
         device = open_device(self)
@@ -77,9 +78,11 @@ class Demo(CommonOptions):
             run = train_run(scene, config, self.out / "run", kernels=kernels, on_step=on_step)
             renderer = load_renderer(run, kernels, device)
             prompts = read_prompts(folder / "prompts.json")
-            segmentation, stages = segment_run(run, renderer, prompts, "mini", seed=self.seed, progress=progress)
+            segmentation, stages = segment_run(
+                run, renderer, prompts, MaskSource("mini"), seed=self.seed, progress=progress
+            )
 
-            decoder = open_decoder(run, "mini", device)
+            decoder = open_decoder(run, renderer, "mini")
             alone = DecoderAlone(
                 decoder.segmenter, lift_prompts(prompts, decoder, cameras=run_cameras(run), renderer=renderer)
             )

@@ -68,7 +68,7 @@ class Render(CommonOptions):
     def _cameras(self, run: "Run") -> "list[tuple[str, Camera]]":
         """The cameras of --views and the stems of their files."""
         from sanerf.data.camera_path import read_camera_path
-        from sanerf.run.decoding import run_cameras
+        from sanerf.run.views import run_cameras
 
         if self.views.endswith(".json"):
             if self.size == "photo":

@@ -41,8 +41,9 @@ class Segment(CommonOptions):
     segmenter: str = "mini"
     """mini; sam:PATH, sam-hq:PATH or sam2:PATH, with a checkpoint file, a folder, a hub name or a name of `sanerf
     weights`; or masks:DIR for ready masks"""
-    container: Literal["cache"] = "cache"
-    """where features come from: each view's own, cached"""
+    container: Literal["cache", "field"] = "cache"
+    """where features come from: each view's own, cached; or a feature field that is learnt from them, once a segmenter,
+    and renders them"""
     instant: bool = False
     """the masks' vote in place of a trained object field: there in seconds"""
     then_refine: bool = False
@@ -56,7 +57,7 @@ class Segment(CommonOptions):
         from sanerf.prompts.file import read_prompts
         from sanerf.run.add_objects import Addition, add_objects
         from sanerf.run.assessment import suggestion_in_words
-        from sanerf.run.decoding import MASKS_PREFIX
+        from sanerf.run.decoding import MASKS_PREFIX, MaskSource
         from sanerf.run.folder import open_run
         from sanerf.run.relink import check_photographs
         from sanerf.run.segment_run import segment_and_refine, segment_instantly, segment_run
@@ -74,6 +75,8 @@ class Segment(CommonOptions):
             raise UserError("--then-refine goes on from the answer of --instant; ask for both")
         if self.then_refine and self.add:
             raise UserError("--then-refine refines what was asked at once; with --add leave it and --instant out")
+        source = MaskSource(self.segmenter, self.container, self.refine)
+        source.check()
         ready = self.segmenter.startswith(MASKS_PREFIX)
         # All that is wrong with prompts and options, before the field and its kernels are loaded.
         run = open_run(self.run_folder)
@@ -88,7 +91,7 @@ class Segment(CommonOptions):
         with progress_bars() as progress:
             opened = load_trained(run, self, with_objects=False)
             if self.add:
-                addition = Addition(prompts, self.segmenter, self.instant, self.refine, removed)
+                addition = Addition(prompts, source, self.instant, removed)
                 asked = add_objects(opened.run, opened.renderer, addition, seed=self.seed, progress=progress)
             else:
                 ask = segment_and_refine if self.then_refine else segment_instantly if self.instant else segment_run
@@ -96,10 +99,9 @@ class Segment(CommonOptions):
                     opened.run,
                     opened.renderer,
                     prompts,
-                    self.segmenter,
+                    source,
                     seed=self.seed,
                     progress=progress,
-                    refine=self.refine,
                 )
             answers, answered_after = [], []
             for answer in [asked] if isinstance(asked, tuple) else asked:

@@ -24,10 +24,11 @@ from sanerf.evaluation.masks import MaskCounts, count_masks
 from sanerf.evaluation.noisy_masks import MaskNoise
 from sanerf.evaluation.run_evaluation import ScoredView, evaluate_run
 from sanerf.progress import Progress
-from sanerf.run.decoding import training_cameras
-from sanerf.run.lifting import Lifting, aggregate_masks, lay_rays, sample_cache
+from sanerf.run.lifting import Lifting, aggregate_masks, lay_rays
+from sanerf.run.samples import sample_cache
 from sanerf.run.segmentation import Segmentation
 from sanerf.run.stages import Stages
+from sanerf.run.views import training_cameras
 from sanerf.segmenter.coco_rle import to_coco
 
 PROTOCOL_VERSION = 2

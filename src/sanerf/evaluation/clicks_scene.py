@@ -26,9 +26,9 @@ from sanerf.geometry.cameras import Camera
 from sanerf.progress import Progress
 from sanerf.prompts.lift import LiftedPrompts, lift_pixels, on_solid
 from sanerf.prompts.project import LEAST_ACCUMULATION
-from sanerf.run.decoding import run_cameras, run_image
-from sanerf.run.lifting import sample_cache, training_renderer
+from sanerf.run.samples import sample_cache, training_renderer
 from sanerf.run.segment_run import INSTANT_RAYS
+from sanerf.run.views import run_cameras, run_image
 from sanerf.segmenter.cache import FeatureCache
 from sanerf.segmenter.protocol import ImageFeatures, Segmenter
 from sanerf.shapes import Bool

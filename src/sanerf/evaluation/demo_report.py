@@ -13,8 +13,8 @@ from sanerf.export.from_run import ObjectSource, ObjectSurface
 from sanerf.export.isolate import render_orbit
 from sanerf.prompts.file import ObjectPrompts, PromptSet
 from sanerf.render.pictures import draw_clicks, to_bytes
-from sanerf.run.decoding import run_cameras
 from sanerf.run.segmentation import render_objects
+from sanerf.run.views import run_cameras
 
 ORBIT_FRAMES = 16
 ORBIT_SIZE = 160

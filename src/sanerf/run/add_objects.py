@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 
 from sanerf.aggregate.ray_bank import RayBank
-from sanerf.aggregate.view_masks import ViewMasks
+from sanerf.aggregate.view_masks import Prompting, ViewMasks
 from sanerf.aggregate.vote import vote_twice
 from sanerf.aggregate.warm_start import widened_field
 from sanerf.fields.object import ObjectField
@@ -19,14 +19,16 @@ from sanerf.prompts.check import check_prompts
 from sanerf.prompts.drawings import copy_drawings
 from sanerf.prompts.file import PromptSet
 from sanerf.render.images import Renderer
-from sanerf.run.decoding import Prompting, check_refine, first_masks, training_cameras
+from sanerf.run.decoding import MaskSource, first_masks
 from sanerf.run.folder import Run
 from sanerf.run.joined import JoinedObjects, join_objects
-from sanerf.run.lifting import Lifting, fit_field, lay_rays, new_field, sample_cache, vote_instantly
+from sanerf.run.lifting import Lifting, fit_field, lay_rays, new_field, vote_instantly
 from sanerf.run.lock import run_lock
+from sanerf.run.samples import sample_cache
 from sanerf.run.segment_run import INSTANT_RAYS, Answer, store_answer
 from sanerf.run.segmentation import load_segmentations
 from sanerf.run.stages import Stages
+from sanerf.run.views import training_cameras
 
 
 @dataclass(frozen=True)
@@ -35,9 +37,8 @@ class Addition:
 
     prompts: PromptSet
     """in order for the run's scene (`prompts.check`)"""
-    segmenter: str
+    source: MaskSource
     instant: bool = False
-    refine: int = 0
     anew: Collection[str] = ()
 
 
@@ -47,7 +48,7 @@ def add_objects(run: Run, renderer: Renderer, addition: Addition, *, seed: int, 
     Gives it with the seconds of the stages "encode", "decode", "sample", "aggregate" or "vote", and "assess". Raises
     UserError as `segment_run` does, and for objects whose masks the run has not kept.
     """
-    check_refine(addition.segmenter, addition.refine)
+    addition.source.check()
     with run_lock(run.path):
         segmentations = load_segmentations(run, renderer.kernels, renderer.density_grid.device)
         joined = join_objects(run, segmentations, addition.prompts, anew=addition.anew)
@@ -62,9 +63,7 @@ def _add(
     kept = copy_drawings(joined.prompts)
     kept_masks = joined.kept_masks(run, training_cameras(run))
     stages = Stages(progress, *(["vote", "revise"] if addition.instant else ["aggregate"]))
-    prompting, masks = first_masks(
-        run, renderer, joined.asked, addition.segmenter, refine=addition.refine, stages=stages
-    )
+    prompting, masks = first_masks(run, renderer, joined.asked, addition.source, stages=stages)
     for view, of_view in kept_masks.items():
         masks.setdefault(view, {}).update(of_view)
     lifting, generator = Lifting(run, renderer, joined.names, stages), torch.Generator().manual_seed(seed)
@@ -78,9 +77,8 @@ def _add(
         rays = lay_rays(lifting, total_rays, generator, sample_cache(run.samples, renderer.field))
         field, masks = _refitted(lifting, joined, rays, masks, prompting, generator)
     said = {
-        "segmenter": addition.segmenter,
+        **vars(addition.source),
         "seed": seed,
-        "refine": addition.refine,
         "kept": [entry.name for entry in joined.kept.objects],
     }
     return store_answer(run, kept, field, rays=rays, masks=masks, stages=stages, said=said, forgotten=addition.anew)

@@ -6,9 +6,11 @@ import typing
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from sanerf.aggregate.distill import DistillationConfig
 from sanerf.aggregate.local_rays import RayPairConfig
 from sanerf.aggregate.trust import TrustConfig
 from sanerf.errors import UserError
+from sanerf.fields.feature import FeatureConfig
 from sanerf.fields.object import ObjectConfig
 from sanerf.fields.radiance import RadianceConfig
 
@@ -117,6 +119,8 @@ class RunConfig:
     training: TrainingConfig = field(default_factory=TrainingConfig)
     object: ObjectConfig = field(default_factory=ObjectConfig)
     aggregate: AggregateConfig = field(default_factory=AggregateConfig)
+    feature: FeatureConfig = field(default_factory=FeatureConfig)
+    distillation: DistillationConfig = field(default_factory=DistillationConfig)
 
 
 def to_json(config: Any) -> dict[str, Any]:

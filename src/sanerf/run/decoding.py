@@ -6,97 +6,84 @@ from pathlib import Path
 import torch
 
 from sanerf.aggregate.view_masks import Prompting, ViewMasks, decode_views, masks_from_files
-from sanerf.data.images import downscaled_size, load_image
 from sanerf.errors import UserError
-from sanerf.geometry.cameras import Camera, resized
+from sanerf.geometry.cameras import Camera
 from sanerf.prompts.file import PromptSet
 from sanerf.prompts.lift import LiftedPrompts, lift_objects
-from sanerf.render.images import Renderer, render_image
-from sanerf.render.pictures import to_bytes
+from sanerf.render.images import Renderer
+from sanerf.run.containers import ContainerKind, FeatureContainer, check_container, open_container
 from sanerf.run.folder import Run
 from sanerf.run.stages import Stages
-from sanerf.segmenter.cache import FeatureCache
+from sanerf.run.views import run_cameras, training_cameras
 from sanerf.segmenter.load import load_segmenter
 from sanerf.segmenter.protocol import ImageFeatures, Segmenter, ViewPrompts
 from sanerf.segmenter.refine import decode_chosen
-from sanerf.shapes import Bool, UInt8
+from sanerf.shapes import Bool
 
 MASKS_PREFIX = "masks:"
 
 
-def run_cameras(run: Run) -> list[Camera]:
-    """All views' cameras at the run's resolution."""
-    sizes = [downscaled_size(view.camera, run.config.downscale) for view in run.scene.views]
-    return [resized(view.camera, *size) for view, size in zip(run.scene.views, sizes, strict=True)]
+@dataclass(frozen=True)
+class MaskSource:
+    """What a `segment` call decodes with."""
 
+    segmenter: str
+    """as `--segmenter` has it"""
+    container: ContainerKind = "cache"
+    """where features come from"""
+    refine: int = 0
+    """times that each prompt's mask goes back to the decoder at most"""
 
-def training_cameras(run: Run) -> dict[int, Camera]:
-    """The training views' cameras at the run's resolution, by view index."""
-    cameras = run_cameras(run)
-    return {view: cameras[view] for view in run.scene.train}
-
-
-def run_image(run: Run, view: int) -> UInt8[torch.Tensor, "h w 3"]:
-    """A view's photograph at the run's resolution."""
-    of_view = run.scene.views[view]
-    return load_image(of_view, downscaled_size(of_view.camera, run.config.downscale))
+    def check(self) -> None:
+        """UserError for what can be told from the words alone."""
+        if self.refine and self.segmenter.startswith(MASKS_PREFIX):
+            raise UserError(f"--refine gives masks back to a decoder; {self.segmenter} has none")
+        check_container(self.container, self.segmenter)
 
 
 @dataclass(frozen=True)
 class Decoder:
-    """A segmenter with its feature cache over the run's photographs."""
+    """A segmenter with the features of a run's views."""
 
     segmenter: Segmenter
-    cache: FeatureCache
+    container: FeatureContainer
     run: Run
 
     def features(self, view: int) -> ImageFeatures:
-        return self.cache.features(run_image(self.run, view))
+        return self.container.features(view)
 
 
-def open_decoder(run: Run, segmenter: str, device: torch.device) -> Decoder:
-    """The segmenter of a `--segmenter` text, caching in the run folder. UserError where it cannot be had."""
-    loaded = load_segmenter(segmenter, device)
-    return Decoder(loaded, FeatureCache(loaded, run.features), run)
+def open_decoder(run: Run, renderer: Renderer, segmenter: str, container: ContainerKind = "cache") -> Decoder:
+    """The segmenter of a `--segmenter` text with a container, which keeps in the run folder what it learns. UserError
+    where they cannot be had."""
+    loaded = load_segmenter(segmenter, renderer.density_grid.device)
+    return Decoder(loaded, open_container(container, loaded, run, renderer), run)
 
 
 def lift_prompts(
     prompts: PromptSet, decoder: Decoder, *, cameras: list[Camera], renderer: Renderer, refine: int = 0
 ) -> list[LiftedPrompts]:
     """All objects' prompts in the world. Boxes are decoded in the view they were drawn in, of which alone features are
-    asked, and only once all clicks are known to be good; their masks are fed back up to `refine` times. A held-out
-    view's photograph is for testing: there a box is decoded in the rendered picture."""
+    asked, and only once all clicks are known to be good; their masks are fed back up to `refine` times."""
 
     def mask_of_box(view: int, box: ViewPrompts) -> Bool[torch.Tensor, "h w"]:
-        if view in decoder.run.scene.test:
-            picture = render_image(renderer, cameras[view], decoder.run.background).rgb
-            features = decoder.segmenter.encode(torch.from_numpy(to_bytes(picture)))
-        else:
-            features = decoder.features(view)
-        (chosen,) = decode_chosen(decoder.segmenter, features, [box], rounds=refine)
+        (chosen,) = decode_chosen(decoder.segmenter, decoder.features(view), [box], rounds=refine)
         return (chosen.mask_logits > 0).cpu()
 
     return lift_objects(prompts.objects, decoder.run.scene, cameras, renderer, mask_of_box)
 
 
-def check_refine(segmenter: str, refine: int) -> None:
-    """Raise UserError where masks shall go back to a decoder and there is none."""
-    if refine and segmenter.startswith(MASKS_PREFIX):
-        raise UserError(f"--refine gives masks back to a decoder; {segmenter} has none")
-
-
 def first_masks(
-    run: Run, renderer: Renderer, prompts: PromptSet, segmenter: str, *, refine: int, stages: Stages
+    run: Run, renderer: Renderer, prompts: PromptSet, source: MaskSource, *, stages: Stages
 ) -> tuple[Prompting | None, ViewMasks]:
-    """The decoder of a `--segmenter` text with the prompts, and its masks of all objects; without one where they come
-    from files."""
+    """The decoder of a source with the prompts, and its masks of all objects; none where they come from files."""
     names = [entry.name for entry in prompts.objects]
-    if segmenter.startswith(MASKS_PREFIX):
-        folder = Path(segmenter.removeprefix(MASKS_PREFIX))
+    if source.segmenter.startswith(MASKS_PREFIX):
+        folder = Path(source.segmenter.removeprefix(MASKS_PREFIX))
         prompting, masks = None, masks_from_files(folder, names, run.scene, training_cameras(run))
     else:
-        decoder = open_decoder(run, segmenter, renderer.density_grid.device)
-        prompting, masks = decode_prompts(decoder, prompts, renderer, stages, refine)
+        decoder = open_decoder(run, renderer, source.segmenter, source.container)
+        prompting, masks = decode_prompts(decoder, prompts, renderer, stages, source.refine)
     check_masks(masks, names)
     stages.end("decode")
     return prompting, masks
@@ -109,11 +96,7 @@ def decode_prompts(
     # Encoding takes minutes: a click on empty space must be refused before.
     lifted = lift_prompts(prompts, decoder, cameras=run_cameras(decoder.run), renderer=renderer, refine=refine)
     training = training_cameras(decoder.run)
-    on_encoded = stages.listener("encode")
-    on_encoded(0, len(training))
-    images = (run_image(decoder.run, view) for view in training)
-    decoder.cache.encode_all(images, lambda done: on_encoded(done, len(training)))
-    stages.end("encode")
+    decoder.container.prepare(stages)
     on_decoded = stages.listener("decode")
     prompting = Prompting(decoder.segmenter, decoder.features, lifted, training, renderer, refine)
     return prompting, decode_views(prompting, on_progress=on_decoded)

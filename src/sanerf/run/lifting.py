@@ -1,12 +1,10 @@
 """Masks of training views to one field of identities in space: sampled rays, then training, a vote, or both."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 
 import torch
 
-from sanerf.adapters.hash_field import HashField
 from sanerf.aggregate.agreement import agreeing_masks, fit_and_review, mask_agreement
 from sanerf.aggregate.corrections import Vote, first_vote, rendered_of
 from sanerf.aggregate.extent import limit_to_extent
@@ -28,29 +26,12 @@ from sanerf.aggregate.trust import TrustConfig, with_trust
 from sanerf.aggregate.view_masks import Prompting, ViewMasks
 from sanerf.aggregate.vote import vote_twice
 from sanerf.fields.object import ObjectField
-from sanerf.fields.protocol import Field
-from sanerf.fields.radiance import RadianceField
 from sanerf.fields.voted import VotedField, VotedVolume
 from sanerf.render.images import Renderer
-from sanerf.run.decoding import run_image, training_cameras
 from sanerf.run.folder import Run
+from sanerf.run.samples import training_renderer
 from sanerf.run.stages import Stages
-
-
-def sample_cache(path: Path, field: Field) -> SampleCache | None:
-    """The kept samples of a field; None where it is somebody's Python code: nobody knows what that depends on."""
-    if type(field) is RadianceField:
-        return SampleCache(path, repr(field.grid.levels))
-    if type(field) is HashField:
-        return SampleCache(path, repr(field.settings))
-    return None
-
-
-def training_renderer(run: Run, renderer: Renderer) -> Renderer:
-    """A renderer that samples as densely as training does: a bank twice as dense costs twice the time, and exact masks
-    taught the object field as much without (0.965 mean IoU on the bundled scene)."""
-    sampling = run.config.sampling
-    return replace(renderer, plan=replace(renderer.plan, samples=sampling.samples, refined=sampling.refined))
+from sanerf.run.views import run_image, training_cameras
 
 
 @dataclass(frozen=True)

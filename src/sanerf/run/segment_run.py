@@ -20,21 +20,15 @@ from sanerf.prompts.drawings import copy_drawings
 from sanerf.prompts.file import PromptSet, prompts_to_json
 from sanerf.render.images import Renderer
 from sanerf.run.assessment import assess
-from sanerf.run.decoding import check_refine, first_masks, training_cameras
+from sanerf.run.decoding import MaskSource, first_masks
 from sanerf.run.folder import Run
 from sanerf.run.kept_masks import mask_pictures, mask_record
-from sanerf.run.lifting import (
-    Lifting,
-    aggregate_masks,
-    lay_rays,
-    refine_vote,
-    revise_by_vote,
-    sample_cache,
-    vote_instantly,
-)
+from sanerf.run.lifting import Lifting, aggregate_masks, lay_rays, refine_vote, revise_by_vote, vote_instantly
 from sanerf.run.lock import run_lock
+from sanerf.run.samples import sample_cache
 from sanerf.run.segmentation import Segmentation, save_segmentation
 from sanerf.run.stages import Stages
+from sanerf.run.views import training_cameras
 from sanerf.shapes import Bool
 
 INSTANT_RAYS = 300_000
@@ -55,15 +49,14 @@ class _Call:
     run: Run
     renderer: Renderer
     prompts: PromptSet
-    segmenter: str
+    source: MaskSource
     seed: int
-    refine: int
     progress: Progress
 
     @property
     def said(self) -> dict[str, Any]:
         """What the record has of it."""
-        return {"segmenter": self.segmenter, "seed": self.seed, "refine": self.refine}
+        return {**vars(self.source), "seed": self.seed}
 
     @property
     def names(self) -> list[str]:
@@ -71,23 +64,24 @@ class _Call:
 
 
 def segment_run(
-    run: Run, renderer: Renderer, prompts: PromptSet, segmenter: str, *, seed: int, progress: Progress, refine: int = 0
+    run: Run, renderer: Renderer, prompts: PromptSet, source: MaskSource, *, seed: int, progress: Progress
 ) -> Answer:
     """Segment all objects of a prompt set jointly and store the result in the run folder. Of objects whose masks come
     from files the names are enough. The prompts fit the run's scene: `prompts.check.check_prompts` says so beforehand.
 
-    The first masks, those of the prompts, each go back to the decoder up to `refine` times. Gives the segmentation and
-    the seconds of its stages "encode", "decode", "sample", "aggregate" and "assess" (`run.assessment`). Raises
-    UserError for prompts that cannot be used, for objects of which no view has a mask, where masks from files should be
-    refined, and where another process works on the run.
+    The first masks, those of the prompts, each go back to the decoder up to `source.refine` times. Gives the
+    segmentation and the seconds of its stages "encode", "decode", "sample", "aggregate" and "assess"
+    (`run.assessment`), and of what its container does besides. Raises UserError for prompts that cannot be used, for
+    objects of which no view has a mask, where source and options do not go together, and where another process works
+    on the run.
     """
-    call = _Call(run, renderer, prompts, segmenter, seed, refine, progress)
-    check_refine(segmenter, refine)
+    call = _Call(run, renderer, prompts, source, seed, progress)
+    source.check()
     with run_lock(run.path):
         kept = copy_drawings(prompts)
         stages, generator = Stages(progress, "aggregate"), torch.Generator().manual_seed(seed)
         lifting = Lifting(run, renderer, call.names, stages)
-        prompting, masks = first_masks(run, renderer, prompts, segmenter, refine=refine, stages=stages)
+        prompting, masks = first_masks(run, renderer, prompts, source, stages=stages)
         cache = sample_cache(run.samples, renderer.field)
         rays = lay_rays(lifting, run.config.aggregate.total_rays, generator, cache)
         field, masks = aggregate_masks(lifting, rays, masks, prompting, generator)
@@ -95,21 +89,21 @@ def segment_run(
 
 
 def segment_instantly(
-    run: Run, renderer: Renderer, prompts: PromptSet, segmenter: str, *, seed: int, progress: Progress, refine: int = 0
+    run: Run, renderer: Renderer, prompts: PromptSet, source: MaskSource, *, seed: int, progress: Progress
 ) -> Answer:
     """`segment_run` with the first masks put to the vote (`aggregate.vote`) in place of training; they are revised only
     where an object has prompts in several views.
 
     In place of "aggregate" there are the stages "vote" and "revise".
     """
-    call = _Call(run, renderer, prompts, segmenter, seed, refine, progress)
-    check_refine(segmenter, refine)
+    call = _Call(run, renderer, prompts, source, seed, progress)
+    source.check()
     with run_lock(run.path):
         return next(_voted(call, Stages(progress, "vote", "revise")))
 
 
 def segment_and_refine(
-    run: Run, renderer: Renderer, prompts: PromptSet, segmenter: str, *, seed: int, progress: Progress, refine: int = 0
+    run: Run, renderer: Renderer, prompts: PromptSet, source: MaskSource, *, seed: int, progress: Progress
 ) -> Iterator[Answer]:
     """The answer of `segment_instantly`, once it is stored; then that of an object field that starts from it, which is
     stored in its place.
@@ -118,8 +112,8 @@ def segment_and_refine(
     `segment` revises; then the object field learns what is left to learn ("refine"). The run is locked until the
     iterator is exhausted or closed.
     """
-    call = _Call(run, renderer, prompts, segmenter, seed, refine, progress)
-    check_refine(segmenter, refine)
+    call = _Call(run, renderer, prompts, source, seed, progress)
+    source.check()
     with run_lock(run.path):
         yield from _voted(call, Stages(progress, "vote", "revise", "refine"))
 
@@ -129,7 +123,7 @@ def _voted(call: _Call, stages: Stages) -> Iterator[Answer]:
     run, renderer = call.run, call.renderer
     kept = copy_drawings(call.prompts)
     lifting, generator = Lifting(run, renderer, call.names, stages), torch.Generator().manual_seed(call.seed)
-    prompting, masks = first_masks(run, renderer, call.prompts, call.segmenter, refine=call.refine, stages=stages)
+    prompting, masks = first_masks(run, renderer, call.prompts, call.source, stages=stages)
     total_rays = min(run.config.aggregate.total_rays, INSTANT_RAYS)
     cache = sample_cache(run.coarse_samples, renderer.field)
     rays = lay_rays(lifting, total_rays, generator, cache)

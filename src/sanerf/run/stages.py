@@ -15,7 +15,7 @@ class Stages:
     def end(self, stage: str) -> None:
         """Add the time since the last end to a stage."""
         now = time.monotonic()
-        self.seconds[stage] += now - self._last
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self._last
         self._last = now
 
     def listener(self, activity: str) -> OnPart:

@@ -8,10 +8,10 @@ from sanerf.aggregate.uncertainty import belief_in, contradicted
 from sanerf.files import write_png
 from sanerf.render.images import Renderer
 from sanerf.render.pictures import draw_clicks, overlay_heat, overlay_mask
-from sanerf.run.decoding import run_cameras, run_image
 from sanerf.run.folder import Run
 from sanerf.run.kept_masks import read_masks
 from sanerf.run.segmentation import Segmentation, render_objects
+from sanerf.run.views import run_cameras, run_image
 from sanerf.segmenter.regions import mask_iou
 
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from sanerf.errors import UserError
+from sanerf.segmenter.frame import MapFrame
 from sanerf.segmenter.precision import Precision, encode_maps, encoder_dtype
 from sanerf.segmenter.preprocess import Frame, has_mask, model_inputs, network_masks, picture_masks
 from sanerf.segmenter.pretrained import load_pretrained, model_fingerprint
@@ -48,6 +49,8 @@ class Member:
     """the bound of low-resolution logits that the authors' predictor feeds back"""
     input_side: Callable[[Any], int]
     """of the model, in pixels"""
+    map_sides: Callable[[Any], tuple[int, ...]]
+    """of the model, rows or columns of each of the maps"""
     pixel_values: Callable[[UInt8[Tensor, "h w 3"], int], Float32[Tensor, "1 3 side side"]]
     """a picture as the input frame of this side"""
     encode: Callable[[Any, Tensor], dict[str, Tensor]]
@@ -103,6 +106,16 @@ class FamilySegmenter:
     def decode_small(self, features: ImageFeatures, prompts: Sequence[ViewPrompts]) -> list[MaskHypotheses]:
         """The same at a quarter of the input frame's resolution."""
         return self._decode(features, prompts, network_masks)
+
+    def map_frame(self, height: int, width: int) -> MapFrame:
+        """Where the maps of a picture of that size lie. UserError where one of them is beyond a feature field."""
+        member, side = self._member, self._side
+        if member.beyond_a_field:
+            raise UserError(f"{member.name} decodes only {_wanted(member)}")
+        frame = Frame(height, width, side, stretched=member.stretched)
+        sides = zip(member.maps, member.map_sides(self._model), strict=True)
+        sizes = {name: (of_map, of_map) for name, of_map in sides}
+        return MapFrame(side * height / frame.rows, side * width / frame.columns, height, width, sizes)
 
     def _decode(self, features: ImageFeatures, prompts: Sequence[ViewPrompts], masks: MaskSize) -> list[MaskHypotheses]:
         member, model = self._member, self._model

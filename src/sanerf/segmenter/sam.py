@@ -33,6 +33,7 @@ SAM = Member(
     model_class="SamModel",
     maps=("image_embeddings",),
     input_side=lambda model: model.config.vision_config.image_size,
+    map_sides=lambda model: (model.config.vision_config.image_size // model.config.vision_config.patch_size,),
     pixel_values=sam_pixel_values,
     encode=_encode,
     decode=_decode,

@@ -74,6 +74,7 @@ SAM_HQ = Member(
     maps=("image_embeddings", "vit_features"),
     beyond_a_field="the early ViT features",
     input_side=lambda model: model.config.vision_config.image_size,
+    map_sides=lambda model: (model.config.vision_config.image_size // model.config.vision_config.patch_size,) * 2,
     pixel_values=sam_pixel_values,
     encode=_encode,
     decode=_decode,

@@ -16,8 +16,9 @@ from torch import Tensor, nn
 
 from sanerf.errors import UserError
 from sanerf.files import read_tensors
+from sanerf.segmenter.frame import MapFrame
 from sanerf.segmenter.mini.decoder import PromptDecoder
-from sanerf.segmenter.mini.network import ImageEncoder, normalise
+from sanerf.segmenter.mini.network import CHANNELS, ImageEncoder, normalise
 from sanerf.segmenter.protocol import ImageFeatures, MaskHypotheses, ViewPrompts
 from sanerf.shapes import Float, UInt8
 
@@ -96,6 +97,13 @@ class MiniSegmenter:
             MaskHypotheses(logits[:, : (rows + 1) // 2, : (columns + 1) // 2].contiguous(), predicted, logits)
             for logits, predicted in self._answers(features, prompts)
         ]
+
+    def map_frame(self, height: int, width: int) -> MapFrame:
+        """Where the maps of a picture of that size lie."""
+        rows, columns = network_size(height, width, self.long_side)
+        padded = rows + -rows % SIDE_MULTIPLE, columns + -columns % SIDE_MULTIPLE
+        sizes = {name: (padded[0] // int(name[1:]), padded[1] // int(name[1:])) for name in CHANNELS}
+        return MapFrame(padded[0] * height / rows, padded[1] * width / columns, height, width, sizes)
 
     def _answers(self, features: ImageFeatures, prompts: Sequence[ViewPrompts]) -> Iterator[tuple[Tensor, Tensor]]:
         """Each prompt's logits at half the network's padded input, and their predicted IoU; a few prompts a call."""
