@@ -57,7 +57,7 @@ class _Call:
     @property
     def said(self) -> dict[str, Any]:
         """What the record has of it."""
-        return {"segmenter": self.segmenter, "seed": self.seed, "refine": self.refine}
+        return {"method": "sanerf", "segmenter": self.segmenter, "seed": self.seed, "refine": self.refine}
 
     @property
     def names(self) -> list[str]:

@@ -1,0 +1,165 @@
+"""`segment --method`: the baselines on a trained run, their answers stored like any other segmentation."""
+
+from collections.abc import Callable
+
+import torch
+
+from sanerf.aggregate.ray_bank import RayBank
+from sanerf.aggregate.view_masks import ViewMask, ViewMasks
+from sanerf.errors import UserError
+from sanerf.evaluation.baselines.mask_grid import as_voted_field
+from sanerf.evaluation.baselines.one_view import asked_view, first_view, prompts_of_one_view
+from sanerf.evaluation.baselines.sa3d import CarriedMask, SA3DConfig, carry_mask
+from sanerf.progress import Progress
+from sanerf.prompts.check import check_prompts
+from sanerf.prompts.drawings import copy_drawings
+from sanerf.prompts.file import PromptSet
+from sanerf.prompts.lift import LiftedPrompts
+from sanerf.render.images import Renderer
+from sanerf.run.decoding import (
+    MASKS_PREFIX,
+    Decoder,
+    lift_prompts,
+    open_decoder,
+    run_cameras,
+    run_image,
+    training_cameras,
+)
+from sanerf.run.folder import Run
+from sanerf.run.lifting import Lifting, lay_rays, sample_cache
+from sanerf.run.lock import run_lock
+from sanerf.run.segment_run import Answer, store_answer
+from sanerf.run.stages import Stages
+from sanerf.segmenter.protocol import ViewPrompts
+from sanerf.segmenter.refine import decode_chosen
+
+Method = Callable[..., Answer]
+"""With the signature of `run.segment_run.segment_run`."""
+
+
+def segment_sa3d(
+    run: Run, renderer: Renderer, prompts: PromptSet, segmenter: str, *, seed: int, progress: Progress, refine: int = 0
+) -> Answer:
+    """Segment the objects of a prompt set with SA3D, one after the other, and store them as one segmentation.
+
+    Of each object the prompts of one view are used (`one_view`), whose mask goes back to the decoder up to `refine`
+    times. The stages are "encode", "decode" (lifting and first masks), "sample", "carry" and "assess". Raises UserError
+    as `segment_run` does, and for masks from files: nothing could be asked in the other views.
+    """
+    check_decoder("sa3d", segmenter)
+    check_prompts(prompts, run.scene)
+    with run_lock(run.path):
+        kept = copy_drawings(prompts)
+        stages, generator = Stages(progress, "carry"), torch.Generator().manual_seed(seed)
+        asked = PromptSet(tuple(prompts_of_one_view(entry) for entry in prompts.objects))
+        names = [entry.name for entry in asked.objects]
+        decoder = open_decoder(run, segmenter, renderer.density_grid.device)
+        cameras = run_cameras(run)
+        lifted = lift_prompts(asked, decoder, cameras=cameras, renderer=renderer, refine=refine)
+        encode_training_views(decoder, stages)
+        starts = [
+            _first_mask(of, asked_view(entry, run.scene), decoder, renderer, refine)
+            for of, entry in zip(lifted, asked.objects, strict=True)
+        ]
+        stages.end("decode")
+        lifting = Lifting(run, renderer, names, stages)
+        rays = lay_rays(lifting, run.config.aggregate.total_rays, generator, sample_cache(run.samples, renderer.field))
+        carried = _carry_all(names, starts, rays, decoder, stages)
+        field = as_voted_field([of.grid for of in carried])
+        stages.end("carry")
+        masks: ViewMasks = {}
+        for name, of in zip(names, carried, strict=True):
+            for view, mask in of.masks.items():
+                masks.setdefault(view, {})[name] = mask
+        view_name = [view.name for view in run.scene.views]
+        said = {
+            "method": "sa3d",
+            "segmenter": segmenter,
+            "seed": seed,
+            "refine": refine,
+            "carried": {
+                name: {
+                    "first_view": view_name[start],
+                    "accepted": len(of.masks),
+                    "rejected": [view_name[view] for view in of.rejected],
+                    "unseen": [view_name[view] for view in of.unseen],
+                }
+                for name, (start, _), of in zip(names, starts, carried, strict=True)
+            },
+        }
+        return store_answer(run, kept, field, rays=rays, masks=masks, stages=stages, said=said)
+
+
+def method_of(name: str) -> Method:
+    """How a baseline segments. UserError for one that cannot be had."""
+    if name == "isrf":
+        raise UserError("--method isrf needs the feature field, which this sanerf does not have yet")
+    return {"sa3d": segment_sa3d}[name]
+
+
+def check_decoder(method: str, segmenter: str) -> None:
+    """Raise UserError where a method that asks a decoder shall work with masks from files."""
+    if segmenter.startswith(MASKS_PREFIX):
+        raise UserError(f"--method {method} asks a decoder again in every view; {segmenter} has none")
+
+
+def encode_training_views(decoder: Decoder, stages: Stages) -> None:
+    """Encode what is not in the feature cache yet."""
+    views = decoder.run.scene.train
+    on_encoded = stages.listener("encode")
+    on_encoded(0, len(views))
+    stages.end("decode")
+    images = (run_image(decoder.run, view) for view in views)
+    decoder.cache.encode_all(images, lambda done: on_encoded(done, len(views)))
+    stages.end("encode")
+
+
+def _first_mask(
+    lifted: LiftedPrompts, asked: int | None, decoder: Decoder, renderer: Renderer, refine: int
+) -> tuple[int, ViewMask]:
+    run = decoder.run
+    found = first_view(lifted, asked, run_cameras(run), training_cameras(run), renderer)
+    if found is None:
+        raise UserError(
+            f"no training view sees the object {lifted.name!r}: its prompts are hidden everywhere; click again"
+        )
+    view, seen = found
+    return view, decode_one(decoder, view, seen, refine)
+
+
+def decode_one(decoder: Decoder, view: int, prompts: ViewPrompts, refine: int = 0) -> ViewMask:
+    """A decoder's mask of one object in a view."""
+    (chosen,) = decode_chosen(decoder.segmenter, decoder.features(view), [prompts], rounds=refine)
+    return ViewMask(torch.sigmoid(chosen.mask_logits).cpu(), chosen.predicted_iou)
+
+
+def _carry_all(
+    names: list[str], starts: list[tuple[int, ViewMask]], rays: RayBank, decoder: Decoder, stages: Stages
+) -> list[CarriedMask]:
+    """Each object's mask through all views, on its own."""
+    cameras, config = training_cameras(decoder.run), SA3DConfig()
+    listener, done = stages.listener("carry"), 0
+    total = len(names) * max(1, len(cameras) - 1)
+
+    def on_view() -> None:
+        nonlocal done
+        done += 1
+        listener(done, total)
+
+    out = []
+    for name, (view, mask) in zip(names, starts, strict=True):
+        of = carry_mask(
+            view,
+            mask,
+            bank=rays,
+            cameras=cameras,
+            decode=lambda view, prompts: decode_one(decoder, view, prompts),
+            config=config,
+            on_view=on_view,
+        )
+        if of is None:
+            raise UserError(
+                f"there is nothing solid in the mask of the object {name!r} in the view it was asked in; click again"
+            )
+        out.append(of)
+    return out
