@@ -66,6 +66,10 @@ def test_sa3d_is_stored_scored_rendered_and_exported(stage, clicks, carried, san
     assert said["first_view"] == "9.png" and said["accepted"] + len(said["rejected"]) + len(said["unseen"]) == 8
     assert said["accepted"] >= 6 and record["carried"]["wall"]["accepted"] >= 6
 
+    # In its photograph the decoder finds the ball without an error, by the prompts that the run has kept.
+    ended = sanerf("evaluate", carried, "--masks", stage.masks, "--name", "ball", "--alone", "photograph", "--json")
+    assert ended.code == 0, ended.err
+    assert json.loads(ended.out)["decoder_alone"]["iou"] > 0.99
     ended = sanerf("evaluate", carried, "--masks", stage.masks, "--json")
     assert ended.code == 0, ended.err
     scored = json.loads(ended.out)["objects"]
@@ -85,5 +89,6 @@ def test_what_a_method_cannot_do_is_refused(stage, carried, sanerf):
     assert_refused(sanerf(*command, "sa3d", "--segmenter", f"masks:{stage.masks}"), "masks:.* has none")
     assert_refused(sanerf(*command, "sa3d", "--instant"), "--method sa3d answers in its own way")
     assert_refused(sanerf(*command, "sa3d", "--add"), "--method sa3d answers in its own way")
+    assert_refused(sanerf("evaluate", carried, "--alone", "photograph"), "--alone needs --masks")
     assert_refused(sanerf(*command, "isrf"), "--method isrf needs the feature field")
     assert files(carried) == before
