@@ -11,6 +11,7 @@ from command_process import assert_refused, files
 from command_stage import HEIGHT, WIDTH
 from PIL import Image
 
+from sanerf.evaluation.baselines import methods
 from sanerf.run import decoding
 from sanerf.segmenter.protocol import ImageFeatures, MaskHypotheses
 
@@ -81,6 +82,29 @@ def test_sa3d_is_stored_scored_rendered_and_exported(stage, clicks, carried, san
     assert mask.shape[:2] == (HEIGHT, WIDTH) and 0.02 < (mask > 127).mean() < 0.5
     ended = sanerf("export", carried, "--name", "ball", "--format", "points", "--out", tmp_path / "ball.ply")
     assert ended.code == 0, ended.err
+
+
+def test_isrf_is_stored_and_scored_with_features_that_tell_the_objects_apart(
+    stage, clicks, sanerf, monkeypatch, tmp_path
+):
+    """Features that say whether a place is near the ball, whose radius is 0.7 in the file's frame."""
+    run = shutil.copytree(stage.run, tmp_path / "run")
+    monkeypatch.setattr(decoding, "load_segmenter", lambda *_: RedOrNot())
+
+    def in_or_near_the_ball(run, segmenter):
+        return lambda p: (run.scene.world_from_file.inverse().apply(p).norm(dim=1, keepdim=True) < 0.9).float()
+
+    monkeypatch.setattr(methods, "distilled_features", in_or_near_the_ball)
+    ended = sanerf("segment", run, "--prompts", clicks, "--method", "isrf", "--json")
+    assert ended.code == 0, ended.err
+    result = json.loads(ended.out)
+    assert list(result["seconds"]) == ["encode", "decode", "sample", "grow", "assess"]
+    record = json.loads((run / "segmentations" / "001" / "segmentation.json").read_text())
+    assert record["method"] == "isrf" and record["field"] == "voted"
+    ended = sanerf("evaluate", run, "--masks", stage.masks, "--json")
+    assert ended.code == 0, ended.err
+    scored = json.loads(ended.out)["objects"]
+    assert all(scores["views"] == 2 and scores["iou"] > 0.7 for scores in scored.values()), scored
 
 
 def test_what_a_method_cannot_do_is_refused(stage, carried, sanerf):

@@ -1,15 +1,20 @@
 """`segment --method`: the baselines on a trained run, their answers stored like any other segmentation."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
+from torch import Tensor
 
 from sanerf.aggregate.ray_bank import RayBank
 from sanerf.aggregate.view_masks import ViewMask, ViewMasks
 from sanerf.errors import UserError
+from sanerf.evaluation.baselines.isrf import FeatureCells, FeaturesAt, ISRFConfig, segment_cells, stroke_cells
 from sanerf.evaluation.baselines.mask_grid import as_voted_field
 from sanerf.evaluation.baselines.one_view import asked_view, first_view, prompts_of_one_view
 from sanerf.evaluation.baselines.sa3d import CarriedMask, SA3DConfig, carry_mask
+from sanerf.evaluation.baselines.solid_cells import SolidCells, finest_cells
+from sanerf.fields.voted import VotedField
+from sanerf.geometry.contraction import contract
 from sanerf.progress import Progress
 from sanerf.prompts.check import check_prompts
 from sanerf.prompts.drawings import copy_drawings
@@ -90,11 +95,63 @@ def segment_sa3d(
         return store_answer(run, kept, field, rays=rays, masks=masks, stages=stages, said=said)
 
 
+def segment_isrf(
+    run: Run, renderer: Renderer, prompts: PromptSet, segmenter: str, *, seed: int, progress: Progress, refine: int = 0
+) -> Answer:
+    """Segment the objects of a prompt set with ISRF, in features distilled from the segmenter's, and store them as one
+    segmentation.
+
+    All views' prompts are strokes; those inside of the other objects are strokes outside of each. The stages are
+    "encode", "decode" (lifting, boxes' first masks and the feature field), "sample", "grow" and "assess". Raises
+    UserError as `segment_run` does, and where there is no feature field.
+    """
+    check_decoder("isrf", segmenter)
+    check_prompts(prompts, run.scene)
+    features_at = distilled_features(run, segmenter)
+    with run_lock(run.path):
+        kept = copy_drawings(prompts)
+        stages, generator = Stages(progress, "grow"), torch.Generator().manual_seed(seed)
+        names, config = [entry.name for entry in prompts.objects], ISRFConfig()
+        decoder = open_decoder(run, segmenter, renderer.density_grid.device)
+        lifted = lift_prompts(prompts, decoder, cameras=run_cameras(run), renderer=renderer, refine=refine)
+        stages.end("decode")
+        lifting = Lifting(run, renderer, names, stages)
+        rays = lay_rays(lifting, run.config.aggregate.total_rays, generator, sample_cache(run.samples, renderer.field))
+        cells = finest_cells(rays.p_world, rays.weights, config.side, config.rays_per_cell)
+        regions = segment_cells(FeatureCells.of(cells, features_at), _strokes(cells, lifted, config), config)
+        field = VotedField([cells.volume(region) for region in regions])
+        stages.end("grow")
+        said = {"method": "isrf", "segmenter": segmenter, "seed": seed, "refine": refine}
+        return store_answer(run, kept, field, rays=rays, masks={}, stages=stages, said=said)
+
+
+def distilled_features(run: Run, segmenter: str) -> FeaturesAt:
+    """The features that ISRF compares: a segmenter's, distilled into a field. UserError where a run has none."""
+    raise UserError("--method isrf needs the feature field, which this sanerf does not have yet")
+
+
+def _strokes(cells: SolidCells, lifted: Sequence[LiftedPrompts], config: ISRFConfig) -> list[tuple[Tensor, Tensor]]:
+    """The cells under each object's strokes, inside and outside of it."""
+    device = cells.key.device
+    under = [
+        [
+            stroke_cells(cells, contract(of.p_world[of.labels == label].to(device)), config.stroke_radius)
+            for label in (1, 0)
+        ]
+        for of in lifted
+    ]
+    out = []
+    for index, (inside, outside) in enumerate(under):
+        for other, (of_other, _) in enumerate(under):
+            if other != index:
+                outside = outside | of_other
+        out.append((inside, outside & ~inside))
+    return out
+
+
 def method_of(name: str) -> Method:
-    """How a baseline segments. UserError for one that cannot be had."""
-    if name == "isrf":
-        raise UserError("--method isrf needs the feature field, which this sanerf does not have yet")
-    return {"sa3d": segment_sa3d}[name]
+    """How a baseline segments, by its name on the command line."""
+    return {"sa3d": segment_sa3d, "isrf": segment_isrf}[name]
 
 
 def check_decoder(method: str, segmenter: str) -> None:
