@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from analytic_scene import BALL_RADIUS, PLAN, camera_at, cast, in_ball, renderer_of, stage_renderer
+from analytic_scene import BALL_RADIUS, PLAN, WALL_Z, camera_at, cast, in_ball, renderer_of, stage_renderer
 from sanerf.aggregate.ray_bank import RayBank, build_ray_bank
 from sanerf.aggregate.view_masks import ViewMask
 from sanerf.evaluation.baselines.mask_grid import (
@@ -15,9 +15,12 @@ from sanerf.evaluation.baselines.mask_grid import (
     projection_loss,
     render_mask,
 )
-from sanerf.evaluation.baselines.sa3d import SA3DConfig, carry_mask, nearest_first
+from sanerf.evaluation.baselines.one_view import first_view, prompts_of_one_view
+from sanerf.evaluation.baselines.sa3d import SA3DConfig, carry_mask, nearest_first, ray_spacing
 from sanerf.evaluation.baselines.self_prompting import self_prompts, square_half_side
 from sanerf.geometry.cameras import Camera
+from sanerf.prompts.file import BoxPrompt, LineScribble, ObjectPrompts, PointPrompt2D, PointPrompt3D
+from sanerf.prompts.lift import LiftedPrompts
 from sanerf.render.renderer import KeptSamples
 from sanerf.segmenter.protocol import ViewPrompts
 
@@ -104,13 +107,10 @@ def test_prompts_are_the_most_confident_and_then_those_near_to_one_of_them():
     x = torch.tensor([0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 13.0, 14.0])
     surface = torch.stack([x, torch.zeros(9), torch.zeros(9)], dim=-1)[None]
     assert square_half_side(7) == 1
-    # From 3 the distances are up to 10: the scores of 1, 5, 6, 7 are 0.5 - 0.2, 0.5 - 0.2, 0.55 - 0.3, 0.9 - 1.
-    # After 1, from which they are up to 12, that of 6 is the larger of 0.55 - 0.3 and 0.55 - 0.5 * 5 / 12. That of 7 is
-    # 0.9 - min(1, 0.5), so that it comes before both: the printed decay scales with the confidence of the prompt.
-    picked = self_prompts(confidence, surface, 20)
-    assert picked[:2].tolist() == [[0, 3], [0, 1]]
-    scores = {5: 0.5 - min(0.2, 0.5 * 4 / 12), 6: 0.55 - min(0.3, 0.5 * 5 / 12), 7: 0.9 - min(1.0, 0.5)}
-    assert picked[2].tolist() == [0, max(scores, key=lambda pixel: scores[pixel])]
+    # From 3 distances are up to 10: 1, 5, 6 and 7 have 0.5 - 0.2, 0.5 - 0.2, 0.55 - 0.3 and 0.9 - 1. From 1 they are up
+    # to 12, which brings 6 and 7 nothing: 0.55 - min(0.3, 5 / 12) and 0.9 - min(1, 1). After 5, only 7 remains, the
+    # farthest from each of them.
+    assert self_prompts(confidence, surface, 20).tolist() == [[0, 3], [0, 1], [0, 5]]
     assert self_prompts(confidence, surface, 2).tolist() == [[0, 3], [0, 1]]
     assert self_prompts(-confidence.abs(), surface, 20).tolist() == []
 
@@ -149,11 +149,12 @@ def test_one_mask_comes_to_be_the_ball_in_a_view_that_was_not_asked(bank):
     truth = ball_masks()
     asked: dict[int, ViewPrompts] = {}
 
-    def decode(view: int, prompts: ViewPrompts) -> ViewMask:
+    def decode(view: int, prompts: ViewPrompts) -> list[ViewMask]:
+        """The truth is among the hypotheses, and no other overlaps what is rendered as much."""
         asked[view] = prompts
-        return truth[view]
+        return [ViewMask(torch.ones(24, 24), 0.99), truth[view], ViewMask(1 - truth[view].probability, 0.95)]
 
-    carried = carry_mask(0, truth[0], bank=bank, cameras=CAMERAS, decode=decode, config=SA3DConfig(cells=64))
+    carried = carry_mask(0, truth[0], bank=bank, cameras=CAMERAS, decode=decode, config=SA3DConfig())
     assert carried is not None and carried.rejected == [] and carried.unseen == []
     assert set(carried.masks) == set(CAMERAS) and set(asked) == set(CAMERAS) - {0}
     for view, prompts in asked.items():
@@ -172,18 +173,18 @@ def test_a_view_is_rejected_where_the_decoded_mask_overlaps_the_rendered_too_lit
     cameras = {view: CAMERAS[view] for view in (0, 1)}
     rendered: list[torch.Tensor] = []
 
-    def decode(view: int, prompts: ViewPrompts) -> ViewMask:
-        first = carry_mask(0, truth[0], bank=bank, cameras={0: CAMERAS[0]}, decode=decode, config=SA3DConfig(cells=64))
+    def decode(view: int, prompts: ViewPrompts) -> list[ViewMask]:
+        first = carry_mask(0, truth[0], bank=bank, cameras={0: CAMERAS[0]}, decode=decode, config=SA3DConfig())
         assert first is not None
         of = bank.lattices[view].rays
         rendered.append(render_mask(first.grid, bank.gather(torch.arange(of.start, of.stop))) > 0)
         places = rendered[0].nonzero()[:, 0]
         part = torch.zeros(24 * 24)
         part[places[: round(share * len(places))]] = 1.0
-        return ViewMask(part.reshape(24, 24), 0.9)
+        return [ViewMask(part.reshape(24, 24), 0.9)]
 
-    alone = carry_mask(0, truth[0], bank=bank, cameras={0: CAMERAS[0]}, decode=decode, config=SA3DConfig(cells=64))
-    carried = carry_mask(0, truth[0], bank=bank, cameras=cameras, decode=decode, config=SA3DConfig(cells=64))
+    alone = carry_mask(0, truth[0], bank=bank, cameras={0: CAMERAS[0]}, decode=decode, config=SA3DConfig())
+    carried = carry_mask(0, truth[0], bank=bank, cameras=cameras, decode=decode, config=SA3DConfig())
     assert alone is not None and carried is not None
     assert carried.rejected == ([1] if rejected else []) and set(carried.masks) == ({0} if rejected else {0, 1})
     assert torch.equal(alone.grid.values, carried.grid.values) == rejected
@@ -203,6 +204,36 @@ def test_of_grids_that_claim_one_place_the_more_confident_has_it_and_none_where_
     assert as_voted_field([grid(0.0, [-1.0, 0.0])])(places).argmax(dim=1).tolist() == [0] * 5
 
 
+def test_rays_on_the_wall_are_as_far_apart_as_pixels_at_its_depth(bank):
+    """Pixels of 1/24 radian at a depth of 2 from the frontal camera; none where the mask is a single column."""
+    spacing = ray_spacing(bank, 0, CAMERAS[0], ~cast(CAMERAS[0])[1])
+    assert spacing == pytest.approx((WALL_Z + 1.2) / 24, rel=0.02)
+    column = torch.zeros(24, 24, dtype=torch.bool)
+    column[:, 3] = True
+    assert ray_spacing(bank, 0, CAMERAS[0], column.reshape(-1)) == 0.0
+
+
+def test_of_all_prompts_those_of_the_first_view_with_one_inside_are_asked():
+    outside, inside, other = PointPrompt2D("a", (1, 1), 0), PointPrompt2D("b", (2, 2), 1), PointPrompt2D("a", (3, 3), 1)
+    box, line = BoxPrompt("b", (0, 0, 4, 4)), LineScribble("b", ((1, 1),), 0)
+    space = PointPrompt3D((0, 0, 0), 1)
+    entry = ObjectPrompts("ball", (outside, inside, other), (space,), (box,), None, (line,))
+    assert prompts_of_one_view(entry) == ObjectPrompts("ball", (inside,), (), (box,), None, (line,))
+    alone = ObjectPrompts("ball", (), (space,))
+    assert prompts_of_one_view(alone) == alone
+
+
+def test_the_first_view_is_the_asked_one_or_the_nearest_training_view_that_sees_the_point():
+    """Views 1 and 2 lie to the sides, 3 below; the back of the ball is seen by none."""
+    training, cameras, renderer = {n: CAMERAS[n] for n in (1, 2, 3)}, list(CAMERAS.values()), stage_renderer()
+    front = LiftedPrompts("ball", torch.tensor([[0.0, 0.0, -BALL_RADIUS]]), torch.tensor([1]), {})
+    for asked, expected in ((2, 2), (None, 1), (5, 1)):
+        found = first_view(front, asked, cameras, training, renderer)
+        assert found is not None and found[0] == expected and found[1].labels.tolist() == [1]
+    back = LiftedPrompts("ball", torch.tensor([[0.0, 0.0, BALL_RADIUS]]), torch.tensor([1]), {})
+    assert first_view(back, None, cameras, training, renderer) is None
+
+
 def test_nothing_solid_under_the_first_mask_is_no_grid(bank):
     empty = ViewMask(torch.zeros(24, 24), 0.9)
-    assert carry_mask(0, empty, bank=bank, cameras=CAMERAS, decode=lambda *_: empty, config=SA3DConfig()) is None
+    assert carry_mask(0, empty, bank=bank, cameras=CAMERAS, decode=lambda *_: [empty], config=SA3DConfig()) is None

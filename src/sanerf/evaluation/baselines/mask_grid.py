@@ -34,12 +34,12 @@ class MaskGrid:
     values: Float[Tensor, "nx ny nz"]
 
     @staticmethod
-    def about(p_world: Float[Tensor, "points 3"], *, cells: int, margin: float) -> "MaskGrid":
-        """A grid of zeros about points of an object, grown on each side by `margin` of its longest, which has `cells`
-        cells. Stray points do not count."""
+    def about(p_world: Float[Tensor, "points 3"], *, cell: float, most: int, margin: float) -> "MaskGrid":
+        """A grid of zeros about points of an object, grown on each side by `margin` of its longest, with cells of that
+        width in contracted space, and `most` of them along an axis. Stray points do not count."""
         points = contract(p_world)
         low, high = trimmed_box(points[in_large_pieces(points)], margin)
-        cell = ((high - low).max() / cells).clamp(min=1e-6)
+        cell = max(cell, float((high - low).max()) / most, 1e-6)
         sides = torch.ceil((high - low) / cell - 1e-3).clamp(min=1).long()
         return MaskGrid(low, low + sides * cell, torch.zeros(*sides.tolist(), device=points.device))
 

@@ -190,6 +190,15 @@ def decode_one(decoder: Decoder, view: int, prompts: ViewPrompts, refine: int = 
     return ViewMask(torch.sigmoid(chosen.mask_logits).cpu(), chosen.predicted_iou)
 
 
+def decode_all(decoder: Decoder, view: int, prompts: ViewPrompts) -> list[ViewMask]:
+    """All of a decoder's hypotheses."""
+    (answer,) = decoder.segmenter.decode(decoder.features(view), [prompts])
+    return [
+        ViewMask(torch.sigmoid(logits).cpu(), float(predicted))
+        for logits, predicted in zip(answer.mask_logits, answer.predicted_iou, strict=True)
+    ]
+
+
 def _carry_all(
     names: list[str], starts: list[tuple[int, ViewMask]], rays: RayBank, decoder: Decoder, stages: Stages
 ) -> list[CarriedMask]:
@@ -210,7 +219,7 @@ def _carry_all(
             mask,
             bank=rays,
             cameras=cameras,
-            decode=lambda view, prompts: decode_one(decoder, view, prompts),
+            decode=lambda view, prompts: decode_all(decoder, view, prompts),
             config=config,
             on_view=on_view,
         )

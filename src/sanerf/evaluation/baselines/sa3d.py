@@ -15,6 +15,7 @@ from sanerf.aggregate.view_masks import ViewMask
 from sanerf.evaluation.baselines.mask_grid import MaskGrid, inverse_render, render_mask
 from sanerf.evaluation.baselines.self_prompting import self_prompts
 from sanerf.geometry.cameras import Camera, camera_rays
+from sanerf.geometry.contraction import contract
 from sanerf.render.renderer import KeptSamples
 from sanerf.segmenter.protocol import ViewPrompts
 from sanerf.shapes import Bool, Float
@@ -24,7 +25,7 @@ from sanerf.shapes import Bool, Float
 class SA3DConfig:
     """SA3D's settings; what of them is the paper's and what is ours says docs/baselines.md."""
 
-    negative_weight: float = 0.15
+    negative_weight: float = 1.0
     """lambda: how much a pixel outside of the mask counts against one inside"""
     least_iou: float = 0.5
     """tau: a view whose decoded mask has less IoU with the rendered one is rejected"""
@@ -32,14 +33,16 @@ class SA3DConfig:
     """n_p: prompts a view at most"""
     learning_rate: float = 1.0
     """eta of the gradient descent; what is above zero does not depend on it"""
+    cell_rays: float = 1.0
+    """the width of an object's cells over the distance of neighbouring rays on it in the first view"""
     cells: int = 256
-    """along the longest side of an object's grid"""
+    """along the longest side of an object's grid at most"""
     margin: float = 0.5
     """by so much of its longest side the box of the first view's mask is grown on each side"""
 
 
-Decode = Callable[[int, ViewPrompts], ViewMask]
-"""Asks the decoder about a view."""
+Decode = Callable[[int, ViewPrompts], list[ViewMask]]
+"""The decoder's hypotheses about a view, one at least."""
 
 
 @dataclass
@@ -72,7 +75,8 @@ def carry_mask(
     solid = samples.p_world[inside[samples.ray_index] & (samples.weights > SOLID)]
     if not len(solid):
         return None
-    out = CarriedMask(MaskGrid.about(solid, cells=config.cells, margin=config.margin), {})
+    cell = config.cell_rays * ray_spacing(bank, first_view, cameras[first_view], inside)
+    out = CarriedMask(MaskGrid.about(solid, cell=cell, most=config.cells, margin=config.margin), {})
 
     def project(view: int, mask: ViewMask) -> None:
         weight, rate = config.negative_weight, config.learning_rate
@@ -92,11 +96,12 @@ def carry_mask(
         if not len(prompts.labels):
             out.unseen.append(view)
         else:
-            mask = decode(view, prompts)
-            if iou(rendered > 0, pixels_inside(bank, view, mask)) < config.least_iou:
+            answers = decode(view, prompts)
+            ious = [iou(rendered > 0, pixels_inside(bank, view, mask)) for mask in answers]
+            if max(ious) < config.least_iou:
                 out.rejected.append(view)
             else:
-                project(view, mask)
+                project(view, answers[ious.index(max(ious))])
         if on_view is not None:
             on_view()
     return out
@@ -107,11 +112,24 @@ def rendered_prompts(
 ) -> ViewPrompts:
     """The self-prompts of a mask that was rendered at the lattice of a view, in pixels of the view."""
     of = bank.lattices[view]
-    xy = of.xy()
-    surface = camera_rays(camera, xy).at(bank.distance[of.rays].cpu())
-    picked = self_prompts(rendered.cpu().reshape(of.rows, of.columns), surface.reshape(of.rows, of.columns, 3), most)
-    points = xy[picked[:, 0] * of.columns + picked[:, 1]]
+    picked = self_prompts(rendered.cpu().reshape(of.rows, of.columns), surface_points(bank, view, camera), most)
+    points = of.xy()[picked[:, 0] * of.columns + picked[:, 1]]
     return ViewPrompts(points, torch.ones(len(points), dtype=torch.int64))
+
+
+def surface_points(bank: RayBank, view: int, camera: Camera) -> Float[Tensor, "rows columns 3"]:
+    """The surface in the world under each pixel of a view's lattice, on the CPU."""
+    of = bank.lattices[view]
+    return camera_rays(camera, of.xy()).at(bank.distance[of.rays].cpu()).reshape(of.rows, of.columns, 3)
+
+
+def ray_spacing(bank: RayBank, view: int, camera: Camera, inside: Bool[Tensor, "rays"]) -> float:
+    """How far apart neighbouring rays of a view that are inside of a mask meet its surface, the median in contracted
+    space; 0 where there are none."""
+    of = bank.lattices[view]
+    surface, within = contract(surface_points(bank, view, camera)), inside.cpu().reshape(of.rows, of.columns)
+    apart = surface.diff(dim=1).norm(dim=-1)[within[:, 1:] & within[:, :-1]]
+    return float(apart.median()) if len(apart) else 0.0
 
 
 def nearest_first(first_view: int, cameras: dict[int, Camera]) -> list[int]:

@@ -1,8 +1,10 @@
 """SA3D's cross-view self-prompting: which pixels of a rendered mask prompt the decoder (Cen et al. 2023, 3.3).
 
 The first is the pixel of the largest confidence. With each prompt p' the confidence of all pixels p decays with their
-distance from it in space, M(p) - min_p' M(p') d(G(p'), G(p)), so that what lies near some prompt stays likely, and what
-the rendered mask has on another surface does not; a square about p' is taken out, so that prompts are spread.
+distance from it in space, M(p) - min_p' max(M) d(G(p'), G(p)), so that what lies near some prompt stays likely, and
+what the rendered mask has on another surface does not; a square about p' is taken out, so that prompts are spread. For
+max(M) print has M(p'): then one doubtful prompt, whose M is small, lets all others pass, and the mask runs away. The
+authors' settings, too, take the largest confidence, of what the decoder finds with the prompts so far.
 """
 
 import math
@@ -25,7 +27,7 @@ def self_prompts(
     remaining, decay = inside.clone(), torch.full_like(confidence, torch.inf)
     half = square_half_side(int(inside.sum()))
     out: list[tuple[int, int]] = []
-    score = confidence
+    score, largest = confidence, confidence.max()
     while len(out) < most:
         score = score.masked_fill(~remaining, -torch.inf)
         row, column = divmod(int(score.argmax()), shape[1])
@@ -33,7 +35,7 @@ def self_prompts(
             break
         out.append((row, column))
         remaining[max(row - half, 0) : row + half + 1, max(column - half, 0) : column + half + 1] = False
-        decay = torch.minimum(decay, confidence[row, column] * normalised_distance(p_world, inside, row, column))
+        decay = torch.minimum(decay, largest * normalised_distance(p_world, inside, row, column))
         score = confidence - decay
     return torch.tensor(out, dtype=torch.int64).reshape(-1, 2)
 
