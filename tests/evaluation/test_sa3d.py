@@ -214,9 +214,10 @@ def test_rays_on_the_wall_are_as_far_apart_as_pixels_at_its_depth(bank):
 
 
 def test_of_all_prompts_those_of_the_first_view_with_one_inside_are_asked():
-    outside, inside, other = PointPrompt2D("a", (1, 1), 0), PointPrompt2D("b", (2, 2), 1), PointPrompt2D("a", (3, 3), 1)
-    box, line = BoxPrompt("b", (0, 0, 4, 4)), LineScribble("b", ((1, 1),), 0)
-    space = PointPrompt3D((0, 0, 0), 1)
+    outside, inside = PointPrompt2D("a", (1.0, 1.0), 0), PointPrompt2D("b", (2.0, 2.0), 1)
+    other = PointPrompt2D("a", (3.0, 3.0), 1)
+    box, line = BoxPrompt("b", (0.0, 0.0, 4.0, 4.0)), LineScribble("b", ((1.0, 1.0),), 0)
+    space = PointPrompt3D((0.0, 0.0, 0.0), 1)
     entry = ObjectPrompts("ball", (outside, inside, other), (space,), (box,), None, (line,))
     assert prompts_of_one_view(entry) == ObjectPrompts("ball", (inside,), (), (box,), None, (line,))
     alone = ObjectPrompts("ball", (), (space,))
