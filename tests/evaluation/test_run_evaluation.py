@@ -152,6 +152,15 @@ def test_the_decoder_alone_sees_the_rendering_and_never_the_held_out_photograph(
     assert len(segmenter.shown) == 2
     for shown, rgb in zip(segmenter.shown, rendered, strict=True):
         assert torch.equal(shown, torch.from_numpy(to_bytes(rgb)))
+    # Asked for the photographs, which are all green, it is shown those.
+    evaluate_run(
+        run, renderer, segmentations=[SEGMENTATION], views=(1, 2), true_masks=TrueMasks(tmp_path / "masks", ("ball",)),
+        alone=DecoderAlone(segmenter, [lifted], sees="photograph"),
+    )  # fmt: skip
+    assert all(
+        torch.equal(shown, torch.tensor([0, 255, 0]).byte().expand(SIZE, SIZE, 3)) for shown in segmenter.shown[2:]
+    )
+    assert len(segmenter.shown) == 4
     left = (torch.arange(SIZE) < SIZE // 2).expand(SIZE, SIZE)
     truths = [cast(CAMERAS[i])[1].reshape(SIZE, SIZE) for i in (1, 2)]
     expected = sum((count_masks(left, truth) for truth in truths), MaskCounts())

@@ -33,10 +33,14 @@ class Evaluate(CommonOptions):
     """the object to score; by default all of the run's that have a folder in --masks"""
     views: Literal["test", "train", "all"] = "test"
     """which views to score"""
+    alone: Literal["no", "rendering", "photograph"] = "no"
+    """score the decoder alone, too: the objects' prompts decoded in each view by itself, in its rendering or its
+    photograph"""
     report: Annotated[Path | None, optional("PATH.html")] = None
     """where to write the HTML report; by default report.html in the run folder"""
 
     def run(self) -> None:
+        from sanerf.evaluation.baselines.sam_views import stored_decoder_alone
         from sanerf.evaluation.run_evaluation import ScoredView, TrueMasks, evaluate_run, scores_to_json
         from sanerf.evaluation.run_report import ReportViews, scores_table, write_run_report
         from sanerf.files import check_file
@@ -54,6 +58,8 @@ class Evaluate(CommonOptions):
                 find_object(opened.segmentations, self.name, opened.run)
             if self.name is not None and self.masks is None:
                 raise UserError("--name needs --masks, the folder of true masks to score it against")
+            if self.alone != "no" and self.masks is None:
+                raise UserError("--alone needs --masks, the folder of true masks to score the decoder against")
             names: list[str] = []
             if self.masks is not None:
                 if not self.masks.is_dir():
@@ -66,6 +72,9 @@ class Evaluate(CommonOptions):
                     names = known
                 if not names:
                     raise UserError(f"{self.masks} has no folder for any of the run's objects: {', '.join(known)}")
+            alone = None
+            if self.alone != "no":
+                alone = stored_decoder_alone(opened.run, opened.renderer, opened.segmentations, names, self.alone)
             pictures = ReportViews(most=8)
 
             def on_view(scored: ScoredView) -> None:
@@ -78,6 +87,7 @@ class Evaluate(CommonOptions):
                 segmentations=opened.segmentations,
                 views=views,
                 true_masks=TrueMasks(self.masks, tuple(names)) if self.masks is not None else None,
+                alone=alone,
                 on_view=on_view,
             )
             report = self.report or self.run_folder / "report.html"

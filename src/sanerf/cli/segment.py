@@ -38,6 +38,8 @@ class Segment(CommonOptions):
     """keep the run's objects: new ones come to them, and prompts of an object that is there to its earlier ones"""
     remove: Annotated[str | None, optional("NAME,NAME")] = None
     """objects, comma-separated, that the run shall forget; with --add those among the prompts start anew"""
+    method: Literal["sanerf", "sa3d", "isrf"] = "sanerf"
+    """sanerf, or a method it is compared with: sa3d (one view's mask, carried from view to view) or isrf (features)"""
     segmenter: str = "mini"
     """mini; sam:PATH, sam-hq:PATH or sam2:PATH, with a checkpoint file, a folder, a hub name or a name of `sanerf
     weights`; or masks:DIR for ready masks"""
@@ -53,6 +55,7 @@ class Segment(CommonOptions):
 
     def run(self) -> None:
         began = time.monotonic()
+        from sanerf.evaluation.baselines.methods import method_of
         from sanerf.prompts.check import check_prompts
         from sanerf.prompts.file import read_prompts
         from sanerf.run.add_objects import Addition, add_objects
@@ -76,6 +79,10 @@ class Segment(CommonOptions):
         if self.then_refine and self.add:
             raise UserError("--then-refine refines what was asked at once; with --add leave it and --instant out")
         source = MaskSource(self.segmenter, self.container, self.refine)
+        if self.method != "sanerf" and (self.add or self.instant):
+            raise UserError(
+                f"--method {self.method} answers in its own way; leave --add, --instant and --then-refine out"
+            )
         source.check()
         ready = self.segmenter.startswith(MASKS_PREFIX)
         # All that is wrong with prompts and options, before the field and its kernels are loaded.
@@ -95,6 +102,8 @@ class Segment(CommonOptions):
                 asked = add_objects(opened.run, opened.renderer, addition, seed=self.seed, progress=progress)
             else:
                 ask = segment_and_refine if self.then_refine else segment_instantly if self.instant else segment_run
+                if self.method != "sanerf":
+                    ask = method_of(self.method)
                 asked = ask(
                     opened.run,
                     opened.renderer,

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -69,12 +69,17 @@ class Scores:
     alone: dict[str, ObjectScore]
 
 
+SeenPicture = Literal["rendering", "photograph"]
+
+
 @dataclass(frozen=True)
 class DecoderAlone:
-    """What the baseline "decoder alone, view by view" needs: the same segmenter and the same prompts."""
+    """What the baseline "decoder alone, view by view" needs: the same segmenter and the same prompts, and what it sees
+    of a view."""
 
     segmenter: Segmenter
     lifted: Sequence[LiftedPrompts]
+    sees: SeenPicture = "rendering"
 
 
 def evaluate_run(
@@ -90,8 +95,8 @@ def evaluate_run(
     """Render and score `views`; with `true_masks` also its objects.
 
     Masks are compared at the mask file's own resolution. The PSNR leaves out what a view's training mask excludes. The
-    decoder alone sees the rendered picture of the view, as in the paper: of a view never photographed there is no
-    other. UserError where no view has a mask of an object.
+    decoder alone sees the rendered picture of the view, as in the paper, since of a view never photographed there is no
+    other; or, where asked, the photograph. UserError where no view has a mask of an object.
     """
     names = true_masks.names if true_masks is not None else ()
     owner = owners(segmentations)
@@ -111,7 +116,7 @@ def evaluate_run(
         ssims.append(ssim(rgb, photo))
         decoded: dict[str, Tensor] = {}
         if alone is not None:
-            features = alone.segmenter.encode(torch.from_numpy(to_bytes(rgb)))
+            features = alone.segmenter.encode(torch.from_numpy(to_bytes(rgb if alone.sees == "rendering" else photo)))
             answers = decode_view(
                 alone.segmenter, features, lifted=alone.lifted, view=index, camera=camera, renderer=renderer
             )

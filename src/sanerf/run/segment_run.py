@@ -56,7 +56,7 @@ class _Call:
     @property
     def said(self) -> dict[str, Any]:
         """What the record has of it."""
-        return {**vars(self.source), "seed": self.seed}
+        return {"method": "sanerf", **vars(self.source), "seed": self.seed}
 
     @property
     def names(self) -> list[str]:
