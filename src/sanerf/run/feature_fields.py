@@ -1,6 +1,6 @@
 """A run's feature fields: learnt once for each segmenter, and kept in the run folder.
 
-One safetensors file a segmenter and radiance field in `feature_fields/`, about 22 MB. In its name and its metadata
+One safetensors file a segmenter and radiance field in `feature_fields/`, about 24 MB. In its name and its metadata
 stands a SHA-256 over all that it depends on: the segmenter's fingerprint, the radiance field with its samples, the
 settings. Where that is another, or the file is damaged, the field is learnt anew; a process that is cut off leaves no
 half of one.
