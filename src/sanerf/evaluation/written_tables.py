@@ -1,6 +1,11 @@
-"""Tables of words as Markdown, as LaTeX, and aligned for a terminal; the first row is the header."""
+"""Tables of words as Markdown, LaTeX and CSV, and aligned for a terminal; the first row is the header."""
 
+import csv
+import io
 from collections.abc import Sequence
+from pathlib import Path
+
+from sanerf.files import write_text
 
 Cells = tuple[str, ...]
 
@@ -22,6 +27,21 @@ def latex_table(rows: Sequence[Cells], *, words: int, parts: int) -> str:
         figures = [cell.replace("±", r"$\pm$") for cell in row[words:]]
         text.append(" & ".join([*map(_escaped, row[:words]), *figures]) + r" \\")
     return "\n".join([*text, r"\hline", r"\end{tabular}"]) + "\n"
+
+
+def comma_separated(rows: Sequence[Cells]) -> str:
+    """The table as CSV, with the lines' ends of Unix."""
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerows(rows)
+    return out.getvalue()
+
+
+def write_tables(path: Path, rows: Sequence[Cells], *, words: int, parts: int, long: Sequence[Cells]) -> None:
+    """Write a table as `path`.md and `path`.tex (`latex_table`), and the rows `long`, which machines read, as
+    `path`.csv."""
+    texts = {"md": markdown_table(rows), "tex": latex_table(rows, words=words, parts=parts)}
+    for ending, text in (*texts.items(), ("csv", comma_separated(long))):
+        write_text(path.with_name(f"{path.name}.{ending}"), text)
 
 
 def aligned_lines(rows: Sequence[Cells]) -> list[str]:
