@@ -23,7 +23,13 @@ from sanerf.evaluation.methods_tables import (
     table_1,
 )
 from sanerf.evaluation.protocols import protocols
-from sanerf.evaluation.written_tables import aligned_lines, write_tables
+from sanerf.evaluation.written_tables import (
+    aligned_lines,
+    comma_separated_table,
+    latex_table,
+    markdown_table,
+    write_table,
+)
 from sanerf.kernels.backend import kernels_for
 from sanerf.locks import file_lock
 from sanerf.progress import Progress
@@ -31,7 +37,7 @@ from sanerf.run.config import RunConfig
 from sanerf.run.folder import Run
 from sanerf.run.train_run import train_run
 
-REPORT, TABLES, JOBS, RUNS = "report.html", ("table1", "scenes", "stages", "objects"), "jobs.jsonl", "runs"
+REPORT, JOBS, RUNS = "report.html", "jobs.jsonl", "runs"
 WRITER = "bench methods"
 
 
@@ -95,8 +101,11 @@ def run_methods_suite(
         }
         for name, rows in tables.items():
             words = 1 if name == "table1" else 2
-            write_tables(
-                out / name, rows, words=words, parts=words - 1, long=long_rows(results) if name == "objects" else rows
+            write_table(
+                out / name,
+                markdown=markdown_table(rows),
+                latex=latex_table(rows, words=words, parts=words - 1),
+                comma_separated=comma_separated_table(long_rows(results) if name == "objects" else rows),
             )
         versions = "; ".join(f"{name} {sources_version(method.rooms)[:12]}" for name, method in methods.items())
         footer = (

@@ -50,7 +50,7 @@ def table_1(results: Sequence[JobResult], methods: Sequence[str], titles: dict[s
     rows: list[Cells] = [("method", *head)]
     for method in methods:
         found = (mean_figure(results, method, scenes, metric) for scenes in of.values() for metric in WORDS)
-        rows.append((method, *(_cell(value, 100, 1) for value in found)))
+        rows.append((method, *(_cell(value, 100.0, 1) for value in found)))
     return rows
 
 
@@ -62,7 +62,7 @@ def scenes_table(results: Sequence[JobResult], methods: Sequence[str]) -> list[C
         for method in methods:
             sets = [[scene] for scene in scenes] + ([scenes] if len(scenes) > 1 else [])
             found = (mean_figure(results, method, of, metric) for of in sets)
-            rows.append((WORDS[metric], method, *(_cell(value, 1, 4) for value in found)))
+            rows.append((WORDS[metric], method, *(_cell(value, 1.0, 4) for value in found)))
     return rows
 
 
@@ -139,7 +139,4 @@ def _metrics_json(results: Sequence[JobResult], method: str, scenes: Sequence[st
 
 
 def _cell(value: Figure | None, scale: float, decimals: int) -> str:
-    if value is None:
-        return NONE
-    spread = "" if math.isnan(value.spread) else f" ± {scale * value.spread:.{decimals}f}"
-    return f"{scale * value.mean:.{decimals}f}{spread}"
+    return NONE if value is None else value.shown(decimals, scale)

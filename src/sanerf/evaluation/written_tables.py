@@ -29,18 +29,16 @@ def latex_table(rows: Sequence[Cells], *, words: int, parts: int) -> str:
     return "\n".join([*text, r"\hline", r"\end{tabular}"]) + "\n"
 
 
-def comma_separated(rows: Sequence[Cells]) -> str:
-    """The table as CSV, with the lines' ends of Unix."""
+def comma_separated_table(rows: Sequence[Sequence[object]]) -> str:
+    """The table as CSV, lines ending as on Unix."""
     out = io.StringIO()
     csv.writer(out, lineterminator="\n").writerows(rows)
     return out.getvalue()
 
 
-def write_tables(path: Path, rows: Sequence[Cells], *, words: int, parts: int, long: Sequence[Cells]) -> None:
-    """Write a table as `path`.md and `path`.tex (`latex_table`), and the rows `long`, which machines read, as
-    `path`.csv."""
-    texts = {"md": markdown_table(rows), "tex": latex_table(rows, words=words, parts=parts)}
-    for ending, text in (*texts.items(), ("csv", comma_separated(long))):
+def write_table(path: Path, *, markdown: str, latex: str, comma_separated: str) -> None:
+    """Write a table in its three forms: `path`.md, `path`.tex and `path`.csv."""
+    for ending, text in (("md", markdown), ("tex", latex), ("csv", comma_separated)):
         write_text(path.with_name(f"{path.name}.{ending}"), text)
 
 
