@@ -1,4 +1,4 @@
-"""Where a benchmark's jobs are done: here, one after the other, or fanned out to workers."""
+"""Where a benchmark's jobs are done. There is one engine so far: here, one after the other."""
 
 from collections.abc import Callable, Sequence
 from typing import Any

@@ -64,9 +64,9 @@ class Answer:
 class Method:
     """`what` it is, in words, and the function that answers.
 
-    A method that leaves nothing to chance answers once, whatever the seeds. `rooms` are those of the package whose
-    sources its figures depend on, beside the benchmark's own; `asks_segmenter` is false where it needs none. Functions
-    are those of a module, or `partial` ones of them: other processes must find them.
+    A method that leaves nothing to chance answers once, whatever the seeds. `asks_segmenter` is false where it needs
+    none. `rooms` are the folders of the package whose sources its figures depend on, as "render" or
+    "evaluation/baselines": when one changes, its jobs are done again.
     """
 
     what: str
@@ -106,8 +106,8 @@ def _rendered(task: Task, segmented: Segmented) -> Answer:
 def _decode_each_view(task: Task) -> Answer:
     """The prompts, carried to each view by the field, and the decoder's own mask there. A view that is scored was never
     photographed, as far as a method knows: the decoder sees the rendered picture, as in the paper."""
-    run, seconds = task.run, dict.fromkeys(("lift", "render", "decode"), 0.0)
-    last = time.monotonic()
+    run, last = task.run, time.monotonic()
+    seconds: dict[str, float] = {"lift": 0.0, "render": 0.0, "decode": 0.0}
 
     def end(stage: str) -> None:
         nonlocal last
