@@ -130,6 +130,7 @@ class Bench(CommonOptions):
         from sanerf.evaluation.engines import run_here
         from sanerf.evaluation.methods import chosen_methods
         from sanerf.evaluation.methods_bench import Bench as MethodsBench
+        from sanerf.evaluation.methods_scenes import check_labels
         from sanerf.evaluation.methods_suite import REPORT, WRITER, run_methods_suite
         from sanerf.files import open_own_folder
         from sanerf.segmenter.load import check_segmenter
@@ -150,6 +151,7 @@ class Bench(CommonOptions):
         with progress_bars() as progress:
             if self.data is not None:
                 scenes += self._scenes_of_data(device, progress)
+                check_labels([scene.label for scene in scenes])
             figures, lines = run_methods_suite(
                 scenes,
                 methods=methods,
@@ -187,13 +189,12 @@ class Bench(CommonOptions):
     def _scenes_of_data(self, device: str, progress: "Progress") -> "list[BenchScene]":
         """The scenes of --data, trained."""
         from sanerf.evaluation.engines import run_here
-        from sanerf.evaluation.methods_scenes import bench_scene, check_labels, find_scenes
+        from sanerf.evaluation.methods_scenes import bench_scene, find_scenes
         from sanerf.evaluation.methods_suite import WRITER, TrainScene
         from sanerf.files import open_own_folder
 
         assert self.data is not None and self.out is not None
         found, notes = find_scenes(self.data)
-        check_labels([folder.label for folder in found])
         for note in notes:
             say(f"note: {note}, so it is left out")
         open_own_folder(self.out, WRITER)
