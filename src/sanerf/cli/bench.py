@@ -1,4 +1,4 @@
-"""`sanerf bench segmenter --data DIR`, `bench aggregator RUN... --out DIR` and `bench clicks RUN... --out DIR`."""
+"""`sanerf bench SUITE`: segmenter, aggregator, clicks, methods and protocols."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,29 +12,33 @@ from sanerf.errors import UserError
 if TYPE_CHECKING:
     from sanerf.evaluation.aggregator_cases import Case
     from sanerf.evaluation.box_baselines import BoxMethod
+    from sanerf.evaluation.methods_scenes import BenchScene
+    from sanerf.progress import Progress
 
-SUITES = ("segmenter", "aggregator", "clicks")
+SUITES = ("segmenter", "aggregator", "clicks", "methods", "protocols")
 BASELINES = ("grabcut", "u2net")
 
 
 @dataclass(frozen=True)
 class Bench(CommonOptions):
-    """Score a 2D segmenter on pictures with true masks, or, on trained runs, the mask aggregator, part by part, or what
-    clicks bring in 3D."""
+    """Score a 2D segmenter on pictures with true masks, or, on trained runs, the mask aggregator, part by part, what
+    clicks bring in 3D, or methods side by side; or list the protocols of published evaluations."""
 
     suite: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="SUITE")] = field(kw_only=True)
     """what to measure: segmenter (simulated clicks and boxes, the standard protocol), aggregator (exact masks, or the
-    same spoilt by noise, lifted from training views and scored in held-out ones) or clicks (simulated users click in
-    training views until the masks in all of them are good)"""
+    same spoilt by noise, lifted from training views and scored in held-out ones), clicks (simulated users click in
+    training views until the masks in all of them are good) or methods (the same prompts to several methods, scored in
+    held-out views); protocols lists published evaluations and what of them can be run"""
     runs: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="RUN")] = field(
         default=(), kw_only=True
     )
-    """trained run folders, for aggregator and clicks; they are not written to"""
+    """trained run folders, for aggregator, clicks and methods; they are not written to"""
     data: Annotated[Path | None, optional("DIR")] = None
-    """for segmenter: folder with images/ and masks/: masks/STEM.png, or masks/OBJECT/STEM.png"""
+    """for segmenter: folder with images/ and masks/: masks/STEM.png, or masks/OBJECT/STEM.png; for methods and
+    protocols: folder of scenes with prompts.json and masks/, or of groups of them (docs/methods.md)"""
     segmenter: str = "mini"
-    """for segmenter and clicks: mini; sam:PATH, sam-hq:PATH or sam2:PATH, with a checkpoint file, a folder, a hub name
-    or a name of `sanerf weights`"""
+    """for segmenter, clicks and methods: mini; sam:PATH, sam-hq:PATH or sam2:PATH, with a checkpoint file, a folder, a
+    hub name or a name of `sanerf weights`"""
     baselines: Annotated[str, tyro.conf.arg(metavar="grabcut,u2net", help_behavior_hint="(optional)")] = ""
     """methods to score beside it, from the tight box"""
     u2net: Annotated[Path | None, optional("FILE.onnx")] = None
@@ -43,20 +47,29 @@ class Bench(CommonOptions):
     """where to write report.html, the figures and what is needed to go on after an interruption; by default segmenter
     writes nothing, the others need it"""
     masks: Annotated[Path | None, optional("DIR")] = None
-    """for aggregator and clicks: folder of exact masks, DIR/NAME/STEM.png; by default masks/ in the run's scene"""
+    """for aggregator, clicks and methods: folder of exact masks, DIR/NAME/STEM.png; by default masks/ in the run's
+    scene"""
     objects: Annotated[str, tyro.conf.arg(metavar="NAME,NAME", help_behavior_hint="(optional)")] = ""
-    """for aggregator: the objects to lift together; for clicks: those to click, each alone; by default all that have
-    masks"""
+    """for aggregator: the objects to lift together; for clicks: those to click, each alone; for methods: those of the
+    prompts to ask for; by default all that there are"""
     arms: Annotated[str, tyro.conf.arg(metavar="NAME,NAME")] = "usual"
     """for aggregator: the settings to compare (docs/bench.md lists them), all of them, or usual"""
-    seeds: Annotated[str, tyro.conf.arg(metavar="N,N")] = "0,1,2"
-    """for aggregator: seeds of the noise and of the aggregator; for clicks: of the random clicker"""
+    seeds: Annotated[str | None, optional("N,N")] = None
+    """for aggregator: seeds of the noise and of the aggregator; for clicks: of the random clicker; by default 0,1,2;
+    for methods: of what they leave to chance, by default 0"""
     noise: Literal["none", "noisy", "both"] = "both"
     """for aggregator: lift exact masks, noisy ones, or both"""
     clickers: Annotated[str, tyro.conf.arg(metavar="NAME,NAME")] = "robot,suggested,random"
     """for clicks: the simulated users (docs/bench.md)"""
     every: int = 1
     """for clicks: every so many training views take part, from the first"""
+    methods: Annotated[str, tyro.conf.arg(metavar="NAME,NAME")] = "sanerf,sanerf-instant,sam"
+    """for methods: those to compare (docs/methods.md), the first of them the one whose worst views are shown; masks:DIR
+    for masks of another program, DIR/SCENE/NAME/STEM.png"""
+    prompts: Annotated[Path | None, optional("PROMPTS.json")] = None
+    """for methods of one scene: its prompts; by default prompts.json in the scene"""
+    steps: int = 3000
+    """for methods: training steps of the scenes in --data, whose fields are kept in --out"""
     engine: Literal["local"] = "local"
     """where it runs, for scripts that say so; there is local alone so far"""
 
@@ -68,7 +81,11 @@ class Bench(CommonOptions):
     def run(self) -> None:
         if self.suite not in SUITES:
             raise UserError(f"there is no suite {self.suite!r} to bench; there is {', '.join(SUITES)}")
-        if self.suite == "aggregator":
+        if self.suite == "protocols":
+            self._list_protocols()
+        elif self.suite == "methods":
+            self._run_methods()
+        elif self.suite == "aggregator":
             self._run_aggregator()
         elif self.suite == "clicks":
             self._run_clicks()
@@ -109,6 +126,103 @@ class Bench(CommonOptions):
         say(f"report: {out / REPORT}")
         print_result(self, {**figures, "peak_memory_gb": peak_memory_gb()}, lines)
 
+    def _run_methods(self) -> None:
+        from sanerf.evaluation.engines import run_here
+        from sanerf.evaluation.methods import chosen_methods
+        from sanerf.evaluation.methods_bench import Bench as MethodsBench
+        from sanerf.evaluation.methods_scenes import check_labels
+        from sanerf.evaluation.methods_suite import REPORT, WRITER, run_methods_suite
+        from sanerf.files import open_own_folder
+        from sanerf.segmenter.load import check_segmenter
+
+        if self.out is None or not (self.runs or self.data):
+            raise UserError(
+                "bench methods needs --out and scenes: trained runs, or --data with scenes to train: "
+                "sanerf bench methods RUN --out DIR"
+            )
+        if self.steps < 1:
+            raise UserError(f"--steps should be at least 1, not {self.steps}")
+        methods, seeds, device = chosen_methods(_listed(self.methods)), self._seeds(), open_device(self).type
+        if any(method.asks_segmenter for method in methods.values()):
+            check_segmenter(self.segmenter)
+        scenes = self._scenes_of_runs()
+        if self.data is None:
+            open_own_folder(self.out, WRITER)
+        with progress_bars() as progress:
+            if self.data is not None:
+                scenes += self._scenes_of_data(device, progress)
+                check_labels([scene.label for scene in scenes])
+            figures, lines = run_methods_suite(
+                scenes,
+                methods=methods,
+                seeds=seeds,
+                bench=MethodsBench(self.segmenter, device, self.out),
+                engine=run_here,
+                progress=progress,
+            )
+        for failure in figures["failed"]:
+            say(f"note: {failure['method']} failed in {failure['scene']}, seed {failure['seed']}: {failure['why']}")
+        say(f"report: {self.out / REPORT}")
+        print_result(self, {**figures, "peak_memory_gb": peak_memory_gb()}, lines)
+
+    def _scenes_of_runs(self) -> "list[BenchScene]":
+        from sanerf.evaluation.methods_scenes import UNGROUPED, bench_scene, check_labels
+        from sanerf.run.folder import open_run
+        from sanerf.run.relink import check_photographs
+
+        opened = [open_run(path) for path in dict.fromkeys(self.runs)]
+        if self.prompts is not None and (len(opened) != 1 or self.data is not None):
+            raise UserError("--prompts are of one scene; with several, each has its own prompts.json")
+        if self.masks is not None and self.data is not None:
+            raise UserError("--masks are of runs; the scenes of --data have masks/ of their own")
+        labels = [run.scene.root.resolve().name for run in opened]
+        if len(set(labels)) < len(labels):
+            labels = [run.path.resolve().name for run in opened]
+        check_labels(labels)
+        scenes = []
+        for run, label in zip(opened, labels, strict=True):
+            check_photographs(run)
+            objects = _listed(self.objects)
+            scenes.append(bench_scene(run, label, UNGROUPED, prompts=self.prompts, masks=self.masks, objects=objects))
+        return scenes
+
+    def _scenes_of_data(self, device: str, progress: "Progress") -> "list[BenchScene]":
+        """The scenes of --data, trained."""
+        from sanerf.evaluation.engines import run_here
+        from sanerf.evaluation.methods_scenes import bench_scene, find_scenes
+        from sanerf.evaluation.methods_suite import WRITER, TrainScene
+        from sanerf.files import open_own_folder
+
+        assert self.data is not None and self.out is not None
+        found, notes = find_scenes(self.data)
+        for note in notes:
+            say(f"note: {note}, so it is left out")
+        open_own_folder(self.out, WRITER)
+        scenes: list[BenchScene] = []
+        objects = _listed(self.objects)
+        train = TrainScene(self.out, self.steps, self.seed, device, progress)
+        run_here(
+            train,
+            found,
+            lambda folder, run: scenes.append(
+                bench_scene(run, folder.label, folder.group, prompts=None, masks=None, objects=objects)
+            ),
+        )
+        return scenes
+
+    def _list_protocols(self) -> None:
+        from sanerf.evaluation.protocol_state import protocol_state, state_lines, state_to_json
+        from sanerf.evaluation.protocols import protocols
+
+        if self.runs:
+            raise UserError(f"bench protocols takes no runs, as {self.runs[0]}; it looks at the scenes of --data")
+        if self.data is not None and not self.data.is_dir():
+            raise UserError(f"there is no folder {self.data}")
+        cards = protocols()
+        states = {name: None if self.data is None else protocol_state(card, self.data) for name, card in cards.items()}
+        lines = [line for name, card in cards.items() for line in state_lines(card, states[name])]
+        print_result(self, {name: state_to_json(card, states[name]) for name, card in cards.items()}, lines)
+
     def _out_of_runs(self) -> Path:
         """`--out`, which the suites of runs need."""
         if self.out is None or not self.runs:
@@ -127,7 +241,7 @@ class Bench(CommonOptions):
         return cases
 
     def _seeds(self) -> list[int]:
-        listed = _listed(self.seeds)
+        listed = _listed(self.seeds if self.seeds is not None else "0" if self.suite == "methods" else "0,1,2")
         if not listed or not all(text.isascii() and text.isdecimal() for text in listed):
             raise UserError(f"--seeds should be whole numbers with commas between them, as 0,1,2, not {self.seeds!r}")
         seeds = [int(text) for text in dict.fromkeys(listed)]

@@ -39,21 +39,31 @@ class Case:
 
     def mask_files(self, views: Sequence[int]) -> dict[int, dict[str, Path]]:
         """The mask files by view, then by object, for those of `views` that have one."""
-        out: dict[int, dict[str, Path]] = {}
-        for name in self.truth.names:
-            for view, path in self.truth.paths(name, self.run.scene, views).items():
-                out.setdefault(view, {})[name] = path
-        return out
+        return mask_files(self.run, self.truth, views)
 
     def digest(self) -> str:
         """Of the trained field, the run's cameras and settings, and the bytes of all masks."""
-        out = hashlib.sha256()
-        for path in (self.run.radiance, self.run.path / "run.json"):
-            out.update(hashlib.sha256(path.read_bytes()).digest())
-        for view, of_view in self.mask_files((*self.run.scene.train, *self.run.scene.test)).items():
-            for name, path in of_view.items():
-                out.update(json.dumps([view, name, hashlib.sha256(path.read_bytes()).hexdigest()]).encode())
-        return out.hexdigest()
+        return run_digest(self.run, self.mask_files((*self.run.scene.train, *self.run.scene.test)))
+
+
+def mask_files(run: Run, truth: TrueMasks, views: Sequence[int]) -> dict[int, dict[str, Path]]:
+    """The files of exact masks by view, then by object, for those of `views` that have one."""
+    out: dict[int, dict[str, Path]] = {}
+    for name in truth.names:
+        for view, path in truth.paths(name, run.scene, views).items():
+            out.setdefault(view, {})[name] = path
+    return out
+
+
+def run_digest(run: Run, masks: dict[int, dict[str, Path]]) -> str:
+    """Of a trained field, the run's cameras and settings, and the bytes of some masks, by view and object."""
+    out = hashlib.sha256()
+    for path in (run.radiance, run.path / "run.json"):
+        out.update(hashlib.sha256(path.read_bytes()).digest())
+    for view, of_view in masks.items():
+        for name, path in of_view.items():
+            out.update(json.dumps([view, name, hashlib.sha256(path.read_bytes()).hexdigest()]).encode())
+    return out.hexdigest()
 
 
 def find_truth(run: Run, masks: Path | None, objects: Sequence[str]) -> TrueMasks:

@@ -5,21 +5,19 @@ from pathlib import Path
 
 import numpy as np
 
-from sanerf.data.images import load_image, load_mask
+from sanerf.data.images import load_mask
 from sanerf.evaluation.aggregator_arms import ARMS
 from sanerf.evaluation.aggregator_bench import JobResult, WorstView
 from sanerf.evaluation.aggregator_cases import Case, truth_of
 from sanerf.evaluation.aggregator_tables import NOISES, Row, cells, header
+from sanerf.evaluation.error_pictures import error_figure
 from sanerf.evaluation.noisy_masks import MaskNoise, noisy_view, view_fates, view_generator
-from sanerf.evaluation.report import Figure, KeyFigure, Report, Section, Table, image_data_uri, render_html
+from sanerf.evaluation.report import KeyFigure, Report, Section, Table, render_html
 from sanerf.files import write_text
-from sanerf.render.pictures import overlay_errors
 from sanerf.segmenter.coco_rle import from_coco
-from sanerf.shapes import Bool
 
 MOST_SHOWN = 24
 NOISY_SHOWN = 8
-LONGEST_SIDE = 480
 _FATES = {"own": "", "another": ", another object's", "missing": ", missing"}
 
 PROTOCOL = (
@@ -81,7 +79,7 @@ def _what_noise_does(case: Case, seed: int) -> Section:
         truth = truths[name].numpy()
         shown = np.zeros_like(truth) if given is None else given.numpy()
         caption = f"{scene.views[view].name}, {name}{_FATES[fate]}"
-        figures.append(_errors(case, view, shown, truth, caption))
+        figures.append(error_figure(case.run.scene.views[view], shown, truth, caption))
     text = (
         f"Masks of training views as they are lifted, seed {seed}: right in blue, missing in yellow, too much in "
         "vermilion."
@@ -105,30 +103,9 @@ def _worst_first(results: Sequence[JobResult], cases: dict[str, Case]) -> Sectio
         assert truth is not None, (view.view, view.object)
         where = f"{case.run.scene.views[view.view].name}, {view.object}"
         caption = f"IoU {view.iou:.2f}: {where}; {NOISES[result.noise]}, {result.arm}, seed {result.seed}"
-        figures.append(_errors(case, view.view, from_coco(view.mask), truth.numpy(), caption))
+        figures.append(error_figure(case.run.scene.views[view.view], from_coco(view.mask), truth.numpy(), caption))
     text = (
         "Held-out views, of all jobs, the lowest IoU first: right in blue, missing in yellow, too much in vermilion. "
         "A view of the same object, masks and arm is shown once, with its worst seed."
     )
     return Section("The worst views", text, figures=tuple(figures), columns=4)
-
-
-def _errors(
-    case: Case, view: int, mask: Bool[np.ndarray, "h w"], truth: Bool[np.ndarray, "h w"], caption: str
-) -> Figure:
-    height, width = truth.shape
-    photo = load_image(case.run.scene.views[view], (width, height)).numpy()
-    picture = overlay_errors(photo, mask, truth)
-    rows, columns = _about(mask | truth)
-    return Figure(image_data_uri(picture[rows, columns], quality=85, longest_side=LONGEST_SIDE), caption)
-
-
-def _about(mask: Bool[np.ndarray, "h w"]) -> tuple[slice, slice]:
-    """A mask's rows and columns, and as much again about them; all of an empty one."""
-    where = np.argwhere(mask)
-    if not len(where):
-        return slice(None), slice(None)
-    low, high = where.min(axis=0), where.max(axis=0) + 1
-    margin = int((high - low).max()) // 2
-    (top, left), (bottom, right) = np.maximum(low - margin, 0), high + margin
-    return slice(top, bottom), slice(left, right)

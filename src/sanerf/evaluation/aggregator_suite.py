@@ -10,8 +10,8 @@ from sanerf.evaluation.aggregator_cases import Case, Noise
 from sanerf.evaluation.aggregator_report import write_aggregator_report
 from sanerf.evaluation.aggregator_tables import cells, comma_separated, figures_to_json, header, latex, markdown, rows
 from sanerf.evaluation.kept_lines import KeptLines
-from sanerf.evaluation.written_tables import aligned_lines
-from sanerf.files import open_own_folder, write_text
+from sanerf.evaluation.written_tables import aligned_lines, write_table
+from sanerf.files import open_own_folder
 from sanerf.locks import file_lock
 from sanerf.progress import Progress
 
@@ -39,8 +39,7 @@ def run_aggregator_suite(
         kept = KeptLines(out / JOBS)
         results = bench_aggregator(cases, arms=arms, noises=noises, seeds=seeds, out=out, kept=kept, progress=progress)
         lines = rows(results)
-        for ending, text in (("md", markdown(lines)), ("csv", comma_separated(lines)), ("tex", latex(lines))):
-            write_text(out / f"{TABLE}.{ending}", text)
+        write_table(out / TABLE, markdown=markdown(lines), latex=latex(lines), comma_separated=comma_separated(lines))
         devices = ", ".join(sorted({case.renderer.density_grid.device.type for case in cases}))
         footer = (
             f"seeds {', '.join(map(str, seeds))}; aggregator {aggregator_version()[:12]}, protocol {PROTOCOL_VERSION}, "

@@ -4,8 +4,6 @@ The shape is that of the paper's Table 3: a row a metric and arm, a column a sce
 the mean over objects, and the sample standard deviation over seeds where there are several.
 """
 
-import csv
-import io
 import math
 import statistics
 from collections.abc import Sequence
@@ -13,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sanerf.evaluation.aggregator_bench import JobResult
-from sanerf.evaluation.written_tables import latex_table, markdown_table
+from sanerf.evaluation.written_tables import comma_separated_table, latex_table, markdown_table
 
 MEASURES = {"iou": "mean IoU", "boundary_iou": "Boundary IoU", "acc": "Acc", "seconds": "seconds"}
 GIVEN = {"given": "masks given, all", "given_own": "masks given, of the object itself"}
@@ -27,6 +25,16 @@ class Figure:
     mean: float
     spread: float
     seeds: int
+
+    def shown(self, decimals: int, scale: float = 1.0) -> str:
+        """As "0.912 ± 0.003", ready to read, `scale` times as large; of one seed the mean alone."""
+        spread = "" if math.isnan(self.spread) else f" ± {scale * self.spread:.{decimals}f}"
+        return f"{scale * self.mean:.{decimals}f}{spread}"
+
+    @property
+    def exact(self) -> tuple[str, str, int]:
+        """Mean, spread (empty of one seed) and seeds for machines to read."""
+        return repr(self.mean), "" if math.isnan(self.spread) else repr(self.spread), self.seeds
 
 
 @dataclass(frozen=True)
@@ -76,9 +84,7 @@ def _row(results: Sequence[JobResult], noise: str, measure: str, arm: str, *, of
 
 def cell(value: Figure, measure: str) -> str:
     """A figure, ready to read; scores with four decimals."""
-    decimals = 1 if measure == MEASURES["seconds"] else 4
-    spread = "" if math.isnan(value.spread) else f" ± {value.spread:.{decimals}f}"
-    return f"{value.mean:.{decimals}f}{spread}"
+    return value.shown(1 if measure == MEASURES["seconds"] else 4)
 
 
 def header(lines: Sequence[Row]) -> tuple[str, ...]:
@@ -97,14 +103,10 @@ def markdown(lines: Sequence[Row]) -> str:
 
 def comma_separated(lines: Sequence[Row]) -> str:
     """One line a figure: masks, measure, arm, run, mean, spread, seeds."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(("masks", "measure", "arm", "run", "mean", "spread", "seeds"))
+    table: list[Sequence[object]] = [("masks", "measure", "arm", "run", "mean", "spread", "seeds")]
     for line in lines:
-        for run, value in line.figures.items():
-            spread = "" if math.isnan(value.spread) else repr(value.spread)
-            writer.writerow((line.noise, line.measure, line.arm, run, repr(value.mean), spread, value.seeds))
-    return out.getvalue()
+        table += [(line.noise, line.measure, line.arm, run, *value.exact) for run, value in line.figures.items()]
+    return comma_separated_table(table)
 
 
 def latex(lines: Sequence[Row]) -> str:

@@ -9,8 +9,8 @@ from sanerf.evaluation.clicks_bench import PROTOCOL_VERSION, bench_clicks, click
 from sanerf.evaluation.clicks_report import write_clicks_report
 from sanerf.evaluation.clicks_tables import cells, comma_separated, fewer_clicks, figures_to_json, header, rows
 from sanerf.evaluation.kept_lines import KeptLines
-from sanerf.evaluation.written_tables import aligned_lines, latex_table, markdown_table
-from sanerf.files import open_own_folder, write_text
+from sanerf.evaluation.written_tables import aligned_lines, latex_table, markdown_table, write_table
+from sanerf.files import open_own_folder
 from sanerf.locks import file_lock
 from sanerf.progress import Progress
 from sanerf.segmenter.protocol import Segmenter
@@ -49,10 +49,8 @@ def run_clicks_suite(
         )
         lines = rows(results)
         table = [header(lines), *map(cells, lines)]
-        texts = {"md": markdown_table(table), "csv": comma_separated(lines)}
-        texts["tex"] = latex_table(table, words=2, parts=1)
-        for ending, text in texts.items():
-            write_text(out / f"{TABLE}.{ending}", text)
+        in_latex = latex_table(table, words=2, parts=1)
+        write_table(out / TABLE, markdown=markdown_table(table), latex=in_latex, comma_separated=comma_separated(lines))
         devices = ", ".join(sorted({case.renderer.density_grid.device.type for case in cases}))
         footer = (
             f"{segmenter.fingerprint}; every {every}. training view; seeds {', '.join(map(str, seeds))}; sources "

@@ -4,8 +4,6 @@ A cell is the mean over seeds of the mean over objects, and the sample standard 
 several; failures are a number of objects, likewise averaged over seeds.
 """
 
-import csv
-import io
 import math
 import statistics
 from collections.abc import Callable, Sequence
@@ -14,7 +12,7 @@ from typing import Any
 
 from sanerf.evaluation.aggregator_tables import Figure, figure
 from sanerf.evaluation.clicks_bench import MOST_CLICKS, THRESHOLDS, GameResult
-from sanerf.evaluation.written_tables import Cells
+from sanerf.evaluation.written_tables import Cells, comma_separated_table
 
 REPORTED = (1, 2, 3, 5, 10)
 """Counts of clicks after which the IoU stands in the tables."""
@@ -111,24 +109,15 @@ def header(lines: Sequence[Row]) -> Cells:
 
 def cells(line: Row) -> Cells:
     """A line in words, in the order of `header`."""
-    return (line.measure.words, line.clicker, *(_cell(value, line.measure) for value in line.figures.values()))
-
-
-def _cell(value: Figure, measure: Measure) -> str:
-    spread = "" if math.isnan(value.spread) else f" ± {value.spread:.{measure.decimals}f}"
-    return f"{value.mean:.{measure.decimals}f}{spread}"
+    return (line.measure.words, line.clicker, *(value.shown(line.measure.decimals) for value in line.figures.values()))
 
 
 def comma_separated(lines: Sequence[Row]) -> str:
     """One line a figure: measure, clicker, run, mean, spread, seeds."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(("measure", "clicker", "run", "mean", "spread", "seeds"))
+    table: list[Sequence[object]] = [("measure", "clicker", "run", "mean", "spread", "seeds")]
     for line in lines:
-        for run, value in line.figures.items():
-            spread = "" if math.isnan(value.spread) else repr(value.spread)
-            writer.writerow((line.measure.key, line.clicker, run, repr(value.mean), spread, value.seeds))
-    return out.getvalue()
+        table += [(line.measure.key, line.clicker, run, *value.exact) for run, value in line.figures.items()]
+    return comma_separated_table(table)
 
 
 def mean_curve(games: Sequence[GameResult]) -> list[float]:

@@ -9,13 +9,14 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from sanerf.aggregate.view_masks import decode_view
+from sanerf.aggregate.view_masks import ViewMask, decode_view
 from sanerf.data.images import load_mask, load_split
 from sanerf.data.mask_files import mask_paths
 from sanerf.data.scene import Scene
 from sanerf.errors import UserError
 from sanerf.evaluation.masks import MaskCounts, count_masks, resized_mask
 from sanerf.evaluation.metrics import SquaredError, squared_error, ssim
+from sanerf.geometry.cameras import Camera
 from sanerf.prompts.lift import LiftedPrompts
 from sanerf.render.images import Renderer
 from sanerf.render.pictures import to_bytes
@@ -116,10 +117,8 @@ def evaluate_run(
         ssims.append(ssim(rgb, photo))
         decoded: dict[str, Tensor] = {}
         if alone is not None:
-            features = alone.segmenter.encode(torch.from_numpy(to_bytes(rgb if alone.sees == "rendering" else photo)))
-            answers = decode_view(
-                alone.segmenter, features, lifted=alone.lifted, view=index, camera=camera, renderer=renderer
-            )
+            shown = rgb if alone.sees == "rendering" else photo
+            answers = decode_alone(alone, shown, view=index, camera=camera, renderer=renderer)
             nothing = torch.zeros(camera.height, camera.width, dtype=torch.bool)
             decoded = {n: (answers[n].probability > 0.5).cpu() if n in answers else nothing for n in names}
         for name in names:
@@ -137,6 +136,14 @@ def evaluate_run(
             raise UserError(f"no view that was scored has a true mask of {name!r} in the masks folder")
     mean_ssim = sum(ssims) / len(ssims) if ssims else math.nan
     return Scores(total.psnr, mean_ssim, len(views), objects, alone_scores)
+
+
+def decode_alone(
+    alone: DecoderAlone, rgb: Float[Tensor, "h w 3"], *, view: int, camera: Camera, renderer: Renderer
+) -> dict[str, ViewMask]:
+    """The decoder's own masks in a view's rendered picture `rgb`, of those objects whose prompts can be seen there."""
+    features = alone.segmenter.encode(torch.from_numpy(to_bytes(rgb)))
+    return decode_view(alone.segmenter, features, lifted=alone.lifted, view=view, camera=camera, renderer=renderer)
 
 
 def _add(score: ObjectScore, counts: MaskCounts, inside: SquaredError) -> None:

@@ -1,6 +1,11 @@
-"""Tables of words as Markdown, as LaTeX, and aligned for a terminal; the first row is the header."""
+"""Tables of words as Markdown, LaTeX and CSV, and aligned for a terminal; the first row is the header."""
 
+import csv
+import io
 from collections.abc import Sequence
+from pathlib import Path
+
+from sanerf.files import write_text
 
 Cells = tuple[str, ...]
 
@@ -22,6 +27,19 @@ def latex_table(rows: Sequence[Cells], *, words: int, parts: int) -> str:
         figures = [cell.replace("±", r"$\pm$") for cell in row[words:]]
         text.append(" & ".join([*map(_escaped, row[:words]), *figures]) + r" \\")
     return "\n".join([*text, r"\hline", r"\end{tabular}"]) + "\n"
+
+
+def comma_separated_table(rows: Sequence[Sequence[object]]) -> str:
+    """The table as CSV, lines ending as on Unix."""
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerows(rows)
+    return out.getvalue()
+
+
+def write_table(path: Path, *, markdown: str, latex: str, comma_separated: str) -> None:
+    """Write a table in its three forms: `path`.md, `path`.tex and `path`.csv."""
+    for ending, text in (("md", markdown), ("tex", latex), ("csv", comma_separated)):
+        write_text(path.with_name(f"{path.name}.{ending}"), text)
 
 
 def aligned_lines(rows: Sequence[Cells]) -> list[str]:

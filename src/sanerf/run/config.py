@@ -129,14 +129,20 @@ def to_json(config: Any) -> dict[str, Any]:
 
 
 def from_json(kind: type[T], values: Any, where: str = "") -> T:
-    """The dataclass `kind` from plain JSON values. Unknown keys and wrong types are a UserError that names the key."""
+    """The dataclass `kind` from plain JSON values. Unknown keys, missing ones without a default and wrong types are a
+    UserError that names the key."""
     if not isinstance(values, dict):
         raise UserError(f"{where or 'the configuration'} should be a JSON object, not {type(values).__name__}")
     hints = typing.get_type_hints(kind)
-    names = {f.name for f in dataclasses.fields(kind)}  # pyright: ignore[reportArgumentType]
+    fields = dataclasses.fields(kind)  # pyright: ignore[reportArgumentType]
+    names = {f.name for f in fields}
     unknown = sorted(set(values) - names)
     if unknown:
         raise UserError(f"unknown key {where + unknown[0]!r}; known are {', '.join(sorted(names))}")
+    needed = [f.name for f in fields if f.default is f.default_factory is dataclasses.MISSING]
+    missing = [name for name in needed if name not in values]
+    if missing:
+        raise UserError(f"the key {where + missing[0]!r} is missing")
     out = {}
     for name, value in values.items():
         out[name] = _check(hints[name], value, f"{where}{name}")
@@ -151,6 +157,19 @@ def _check(hint: Any, value: Any, where: str) -> Any:
         if value is None and type(None) in typing.get_args(hint):
             return None
         hint = next(arm for arm in typing.get_args(hint) if arm is not type(None))
+        origin = typing.get_origin(hint)
+    if origin is typing.Literal:
+        if value not in typing.get_args(hint):
+            raise UserError(f"{where} should be {' or '.join(map(repr, typing.get_args(hint)))}, not {value!r}")
+        return value
+    if origin is tuple:
+        if not isinstance(value, (list, tuple)):
+            raise UserError(f"{where} should be a list, not {value!r}")
+        return tuple(_check(typing.get_args(hint)[0], entry, f"{where}[{i}]") for i, entry in enumerate(value))
+    if origin is dict:
+        if not isinstance(value, dict):
+            raise UserError(f"{where} should be a JSON object, not {value!r}")
+        return {key: _check(typing.get_args(hint)[1], entry, f"{where}.{key}") for key, entry in value.items()}
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if isinstance(hint, type) and (not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool)):

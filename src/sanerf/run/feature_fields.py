@@ -82,7 +82,7 @@ def stored_feature_field(run: Run, renderer: Renderer, segmenter: DistillableSeg
 
 
 def _path(run: Run, key: str) -> Path:
-    return run.path / "feature_fields" / f"{key[:16]}.safetensors"
+    return run.feature_fields / f"{key[:16]}.safetensors"
 
 
 def _key(run: Run, renderer: Renderer, segmenter: DistillableSegmenter) -> str | None:

@@ -5,6 +5,7 @@ checkpoint.safetensors    training so far, until it is done
 radiance.safetensors      the trained field and its density grid; one of another program with its settings as metadata
 train.jsonl               the training curve
 features/                 the feature cache
+feature_fields/           what was distilled from it (`feature_fields.py`)
 samples.safetensors       the samples of `segment`'s rays (`aggregate.sample_cache`); coarse_samples of `--instant`'s
 segmentations/ID/         one call of `segment`: object field, prompts, decoded masks
 .lock                     while a command writes here (`lock.py`)
@@ -69,6 +70,10 @@ class Run:
     @property
     def features(self) -> Path:
         return self.path / "features"
+
+    @property
+    def feature_fields(self) -> Path:
+        return self.path / "feature_fields"
 
     @property
     def samples(self) -> Path:

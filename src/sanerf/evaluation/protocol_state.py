@@ -1,0 +1,95 @@
+"""What of a protocol a user's folder of data can run, and in a sentence each what is missing; and a card in words."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sanerf.data.load import NoSceneError, read_capture
+from sanerf.errors import UserError
+from sanerf.evaluation.methods_scenes import MASKS, PROMPTS, TEST_VIEWS
+from sanerf.evaluation.protocols import Protocol
+
+
+@dataclass(frozen=True)
+class ProtocolState:
+    """Names of the scenes that can be run, and sentences about what cannot."""
+
+    runnable: tuple[str, ...]
+    missing: tuple[str, ...]
+
+
+def protocol_state(card: Protocol, data: Path) -> ProtocolState:
+    """What there is of a card's scenes in `data`/ID/SCENE."""
+    folder = data / card.id
+    if not folder.is_dir():
+        return ProtocolState((), (f"There is no folder {folder}.",))
+    there = sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    listed = [scene.name for scene in card.scenes] if card.scenes_listed else []
+    runnable, missing = [], []
+    for name in dict.fromkeys((*listed, *there)):
+        lack = _lack(folder / name)
+        if lack:
+            missing.append(f"{name}: {lack}.")
+        else:
+            runnable.append(name)
+    if not there and not listed:
+        missing.append(f"There is no folder of a scene in {folder}.")
+    return ProtocolState(tuple(runnable), tuple(missing))
+
+
+def _lack(scene: Path) -> str:
+    """What a folder lacks to be a scene that can be scored, in words; nothing where it has all."""
+    if not scene.is_dir():
+        return f"there is no folder {scene}"
+    if not (scene / PROMPTS).is_file():
+        return f"there is no {PROMPTS} in {scene}"
+    if not (scene / MASKS).is_dir() or not any((scene / MASKS).rglob("*.png")):
+        return f"there are no masks in {scene / MASKS}"
+    try:
+        read_capture(scene)
+    except NoSceneError:
+        return f"{scene} has no photographs with poses in a layout that is known"
+    except UserError as error:
+        return str(error)
+    return ""
+
+
+def protocol_lines(card: Protocol) -> list[str]:
+    """A card in Markdown, as it stands in docs/protocols.md."""
+    names = ", ".join(scene.name + (f" ({scene.note})" if scene.note else "") for scene in card.scenes)
+    listed = "" if card.scenes_listed else " (not listed in the publication)"
+    holdout = {"every:8": "every eighth", None: "the scene's own"}.get(card.holdout, card.holdout)
+    rows = [
+        ("from", card.source),
+        (f"scenes{listed}", names or "any of the data set"),
+        ("prompts", card.prompts),
+        ("views scored", f"{card.views} Without `{TEST_VIEWS}`: {holdout}."),
+        ("visibility", card.visibility),
+        ("metrics", card.metrics),
+        ("data", card.data),
+        ("licence", card.licence),
+        ("how to lay it out", card.layout),
+    ]
+    lines = [f"## {card.title}", "", f"`{card.id}`", "", "| | |", "|---|---|", *(f"| {a} | {b} |" for a, b in rows)]
+    lines += ["", "| left open | done here |", "|---|---|", *(f"| {o.question} | {o.choice} |" for o in card.open)]
+    if card.published:
+        lines += ["", f"Published ({card.published_in}), in per cent:", "", "| | Acc | mIoU |", "|---|---|---|"]
+        lines += [f"| {name} | {figure.acc:.1f} | {figure.miou:.1f} |" for name, figure in card.published.items()]
+    return lines
+
+
+def state_lines(card: Protocol, state: ProtocolState | None) -> list[str]:
+    """A card and its state for a terminal; without a state, how to lay the data out."""
+    lines = [f"{card.id}: {card.title}. {card.source}."]
+    if state is None:
+        return [*lines, f"  data: {card.data}", f"  layout: {card.layout}"]
+    if state.runnable:
+        lines.append(f"  can run: {', '.join(state.runnable)}")
+    return lines + [f"  missing: {sentence}" for sentence in state.missing]
+
+
+def state_to_json(card: Protocol, state: ProtocolState | None) -> dict[str, object]:
+    """A card's entry in `sanerf bench protocols --json`."""
+    entry: dict[str, object] = {"title": card.title, "scenes": [scene.name for scene in card.scenes]}
+    if state is not None:
+        entry |= {"runnable": list(state.runnable), "missing": list(state.missing)}
+    return entry

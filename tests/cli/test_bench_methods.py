@@ -1,0 +1,173 @@
+"""`sanerf bench methods`: its figures and files, that it goes on, leaves the run alone, and what it refuses."""
+
+import csv
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from command_process import assert_refused
+from command_stage import HEIGHT, TEST, WIDTH, write_masks, write_scene
+from PIL import Image
+
+import sanerf.evaluation.methods_bench as bench
+import sanerf.run.decoding
+from sanerf.evaluation.methods import METHODS
+from sanerf.segmenter.protocol import ImageFeatures, MaskHypotheses
+
+RADIUS = 4.0
+
+
+class Disc:
+    """Answers with a disc about the first click inside."""
+
+    name, fingerprint = "disc", "disc-1"
+
+    def encode(self, image):
+        return ImageFeatures({"nothing": torch.zeros(1)}, image.shape[0], image.shape[1])
+
+    def decode(self, features, prompts):
+        rows, columns = torch.meshgrid(
+            torch.arange(features.height) + 0.5, torch.arange(features.width) + 0.5, indexing="ij"
+        )
+        out = []
+        for prompt in prompts:
+            x, y = prompt.points[prompt.labels == 1][0].tolist()
+            inside = (columns - x) ** 2 + (rows - y) ** 2 <= RADIUS**2
+            out.append(MaskHypotheses(torch.where(inside, 4.0, -4.0)[None], torch.tensor([0.9])))
+        return out
+
+
+@pytest.fixture
+def call(stage, tmp_path, monkeypatch):
+    for module in (sanerf.run.decoding, bench):
+        monkeypatch.setattr(module, "load_segmenter", lambda text, device: Disc())
+    out = tmp_path / "out"
+    return ("bench", "methods", stage.run, "--masks", stage.masks, "--prompts", stage.prompts, "--out", out)
+
+
+def mask_at(path) -> np.ndarray:
+    """A mask file; where there is none, an empty mask."""
+    return np.asarray(Image.open(path)) > 127 if path.is_file() else np.zeros((HEIGHT, WIDTH), dtype=bool)
+
+
+def pooled_iou(predicted, true) -> float:
+    both = [(mask_at(predicted / f"{v}.png"), mask_at(true / f"{v}.png")) for v in TEST]
+    return sum((p & t).sum() for p, t in both) / sum((p | t).sum() for p, t in both)
+
+
+def stop(task):
+    raise KeyboardInterrupt
+
+
+def test_figures_and_masks_and_that_a_stopped_call_goes_on(call, stage, sanerf, tmp_path, monkeypatch):
+    before = {path: path.stat().st_mtime_ns for path in stage.run.rglob("*")}
+    arguments = (*call, "--objects", "ball", "--methods", "sanerf-instant,sam", "--json")
+    with monkeypatch.context() as patched:
+        patched.setitem(METHODS, "sam", replace(METHODS["sam"], answer=stop))
+        assert sanerf(*arguments).code != 0
+    # Stopped in its second job, it has the first.
+    out = tmp_path / "out"
+    with monkeypatch.context() as patched:
+        patched.setitem(METHODS, "sanerf-instant", replace(METHODS["sanerf-instant"], answer=stop))
+        ended = sanerf(*arguments)
+    assert ended.code == 0, ended.err
+    result = json.loads(ended.out)
+    assert result["jobs"] == 2 and result["failed"] == []
+    assert {path: path.stat().st_mtime_ns for path in stage.run.rglob("*")} == before
+    assert not (out / "work" / "jobs").exists()
+    (of_group,) = result["groups"].values()
+    for method in ("sanerf-instant", "sam"):
+        of_masks = pooled_iou(out / "masks" / f"{method}-0" / "scene" / "ball", stage.masks / "ball")
+        assert of_group[method]["iou"]["mean"] == pytest.approx(of_masks, abs=1e-4)
+        assert of_group[method]["iou"]["spread"] is None
+    # The decoder alone shows its disc, in the view that sees the click.
+    disc = mask_at(out / "masks" / "sam-0" / "scene" / "ball" / "0.png")
+    assert disc.sum() == pytest.approx(np.pi * RADIUS**2, rel=0.12)
+    assert result["scenes"]["scene"]["sanerf-instant"] == {
+        **of_group["sanerf-instant"],
+        "seconds": result["scenes"]["scene"]["sanerf-instant"]["seconds"],
+        "peak_memory_gb": result["scenes"]["scene"]["sanerf-instant"]["peak_memory_gb"],
+    }
+    assert result["encode_seconds"]["scene"] >= 0
+    with open(out / "objects.csv", newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert [(line["method"], line["object"]) for line in lines] == [("sanerf-instant", "ball"), ("sam", "ball")]
+    assert round(float(lines[1]["iou"]), 4) == of_group["sam"]["iou"]["mean"]
+    assert (out / "table1.md").read_text().splitlines()[0] == (
+        "| method | scenes Acc | scenes mIoU | scenes Boundary IoU |"
+    )
+    # One row of pictures of the one object: a picture a method.
+    assert (out / "report.html").read_text().count("<img src") == 2
+
+    # No exact mask has a part in what methods answer: with all of them turned round they answer the same.
+    shutil.copytree(stage.masks, turned := tmp_path / "turned")
+    for path in turned.rglob("*.png"):
+        Image.fromarray(255 - np.asarray(Image.open(path))).save(path)
+    other = [turned if word == stage.masks else tmp_path / "out2" if word == out else word for word in arguments]
+    ended = sanerf(*other)
+    assert ended.code == 0, ended.err
+    assert json.loads(ended.out)["groups"]["scenes"]["sam"] != of_group["sam"]
+    written = sorted(path.relative_to(out) for path in (out / "masks").rglob("*.png"))
+    assert len(written) >= 3
+    for path in written:
+        assert (out / path).read_bytes() == (tmp_path / "out2" / path).read_bytes()
+
+
+def test_masks_of_another_program_and_a_method_that_fails(call, stage, sanerf, tmp_path):
+    shutil.copytree(stage.masks, tmp_path / "theirs" / "scene")
+    (tmp_path / "theirs" / "scene" / "wall" / "8.png").unlink()
+    ended = sanerf(*call, "--methods", f"masks:{tmp_path / 'theirs'},sanerf-instant", "--json")
+    assert ended.code == 0, ended.err
+    result = json.loads(ended.out)
+    # The wall's prompt is hidden in every view.
+    (failure,) = result["failed"]
+    assert failure["method"] == "sanerf-instant" and "no training view sees the object 'wall'" in failure["why"]
+    assert result["groups"]["scenes"]["sanerf-instant"] is None
+    # Of the wall in two views, one was not given.
+    shown, missed = (mask_at(stage.masks / "wall" / f"{view}.png").sum() for view in TEST)
+    wall_iou, wall_acc = shown / (shown + missed), 1 - missed / (2 * WIDTH * HEIGHT)
+    theirs = result["groups"]["scenes"]["theirs"]
+    assert theirs["iou"]["mean"] == pytest.approx((1 + wall_iou) / 2, abs=1e-4)
+    assert theirs["acc"]["mean"] == pytest.approx((1 + wall_acc) / 2, abs=1e-4)
+    assert "–" in (tmp_path / "out" / "table1.md").read_text()
+
+
+def test_scenes_of_a_protocol_are_trained_once_with_the_views_that_their_file_holds_out(sanerf, tmp_path):
+    scene = write_scene(tmp_path / "data" / "lerf-mask" / "tiny")
+    write_masks(scene / "masks")
+    (scene / "prompts.json").write_text(json.dumps({"objects": [{"name": "ball", "text": "ball"}]}))
+    (scene / "test_views.txt").write_text("3.png\n7.png\n")
+    (tmp_path / "data" / "lerf-mask" / "half" / "masks").mkdir(parents=True)
+    shutil.copytree(scene / "masks", theirs := tmp_path / "theirs" / "lerf-mask" / "tiny")
+    (theirs / "ball" / "7.png").unlink()
+    call = ("bench", "methods", "--data", tmp_path / "data", "--out", tmp_path / "out", "--steps", "3", "--json")
+    ended = sanerf(*call, "--methods", f"masks:{tmp_path / 'theirs'}")
+    assert ended.code == 0, ended.err
+    assert f"{tmp_path / 'data' / 'lerf-mask' / 'half'} has no prompts.json, so it is left out" in ended.err
+    # LERF-Mask averages over views: one right, one missing.
+    assert json.loads(ended.out)["groups"]["lerf-mask"]["theirs"]["iou"]["mean"] == 0.5
+    assert "LERF-Mask mIoU" in (tmp_path / "out" / "table1.md").read_text()
+    run = tmp_path / "out" / "runs" / "lerf-mask" / "tiny"
+    trained = (run / "radiance.safetensors").stat().st_mtime_ns
+    again = sanerf(*call, "--methods", f"masks:{tmp_path / 'theirs'}")
+    assert again.code == 0 and json.loads(again.out)["groups"] == json.loads(ended.out)["groups"]
+    assert (run / "radiance.safetensors").stat().st_mtime_ns == trained
+
+
+def test_what_cannot_be_is_refused_in_one_sentence(call, stage, sanerf, tmp_path):
+    assert_refused(sanerf("bench", "methods", stage.run), "bench methods needs --out and scenes")
+    assert_refused(
+        sanerf(*call, "--methods", "magic"), "there is no method 'magic'; there are sanerf, .* and masks:DIR"
+    )
+    assert_refused(sanerf(*call, "--methods", "masks:nowhere"), "there is no folder of masks nowhere")
+    assert_refused(sanerf(*call, "--objects", "cup"), "prompts.json has no object 'cup'")
+    assert_refused(sanerf(*call, "--steps", "0"), "--steps should be at least 1, not 0")
+    (tmp_path / "sam").mkdir()
+    assert_refused(sanerf(*call, "--methods", f"masks:{tmp_path / 'sam'}"), "two methods would be called 'sam'")
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert_refused(sanerf("bench", "methods", "--data", empty, "--out", tmp_path / "out"), "has no scene with prompts")
+    assert not (tmp_path / "out").exists()
