@@ -153,4 +153,4 @@ def test_what_cannot_be_added_or_removed_is_refused_and_changes_nothing(segmente
     shutil.rmtree(run / "segmentations" / "001" / "decoded" / "wall")
     before = files(run / "segmentations")
     ball = names_file(tmp_path / "ball.json", "ball")
-    refused("the masks of the object 'wall' are gone from .*; segment it anew", *more, ball, "--add")
+    refused("keeps no masks of the object 'wall', which --add needs; segment it anew", *more, ball, "--add")

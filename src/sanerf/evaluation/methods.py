@@ -65,7 +65,23 @@ class Answer:
     seconds: dict[str, float]
 
 
-ALL_ROOMS = ("aggregate", "fields", "kernels", "prompts", "render", "run", "segmenter")
+ALL_ROOMS = (
+    "adapters",
+    "aggregate",
+    "data",
+    "evaluation/baselines",
+    "fields",
+    "geometry",
+    "kernels",
+    "prompts",
+    "render",
+    "run",
+    "segmenter",
+)
+
+
+def _nothing(scene: str) -> Sequence[Path]:
+    return ()
 
 
 @dataclass(frozen=True)
@@ -82,6 +98,8 @@ class Method:
     by_chance: bool = True
     asks_segmenter: bool = True
     rooms: tuple[str, ...] = ALL_ROOMS
+    reads: Callable[[str], Sequence[Path]] = _nothing
+    """the files of a scene of that name that it answers from, on which its figures depend, too"""
 
 
 def _segmented(task: Task, segment: Callable[..., Segmented], container: ContainerKind = "cache") -> Answer:
@@ -129,7 +147,8 @@ def _decode_rendered_features(task: Task) -> Answer:
     run, stages = task.run, Stages(task.progress, "render")
     decoder = open_decoder(run, task.renderer, task.segmenter, "field")
     assert isinstance(decoder.container, FieldFeatures), decoder.container
-    lifted = lift_prompts(task.prompts, decoder, cameras=run_cameras(run), renderer=task.renderer)
+    lifted = lift_prompts(task.prompts, decoder, cameras=run_cameras(run), renderer=task.renderer, stages=stages)
+    stages.end("decode")
     decoder.container.prepare(stages)
     masks = san_masks(
         decoder.segmenter, decoder.container, lifted, task.cameras, task.renderer, on_progress=stages.listener("render")
@@ -140,8 +159,6 @@ def _decode_rendered_features(task: Task) -> Answer:
     }
     return Answer(margins, dict(stages.seconds))
 
-
-_WITH_BASELINES = (*ALL_ROOMS, "evaluation/baselines")
 
 METHODS = {
     "sanerf": Method(
@@ -159,23 +176,20 @@ METHODS = {
     "san": Method(
         "SAN: each view that is scored decoded alone, on the features that a feature field renders there",
         _decode_rendered_features,
-        rooms=_WITH_BASELINES,
+        by_chance=False,
     ),
     "sa3d": Method(
         "SA3D: one view's mask carried to all others through a mask grid",
         partial(_segmented, segment=segment_sa3d),
-        rooms=_WITH_BASELINES,
     ),
     "isrf": Method(
         "ISRF: distilled features like those of the strokes, grown in space",
         partial(_segmented, segment=segment_isrf),
-        rooms=_WITH_BASELINES,
     ),
     "sam": Method(
         "the decoder alone, view by view, in the rendered picture of each view that is scored",
         _decode_each_view,
         by_chance=False,
-        rooms=("fields", "kernels", "prompts", "render", "segmenter"),
     ),
 }
 
@@ -209,7 +223,12 @@ def _masks_of(folder: Path) -> Method:
         by_chance=False,
         asks_segmenter=False,
         rooms=(),
+        reads=partial(_mask_files, folder),
     )
+
+
+def _mask_files(folder: Path, scene: str) -> list[Path]:
+    return sorted((folder / scene).rglob("*.png"))
 
 
 def _read_masks(folder: Path, task: Task) -> Answer:

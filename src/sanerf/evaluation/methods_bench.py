@@ -127,7 +127,17 @@ def bench_methods(
         version = sources_version(method.rooms)
         asked = fingerprint if method.asks_segmenter else ""
         for seed in seeds if method.by_chance else seeds[:1]:
-            rules = (PROTOCOL_VERSION, version, asked, bench.device, name, method.what, seed * method.by_chance)
+            answers = files_digest(method.reads(scene.label))
+            rules = (
+                PROTOCOL_VERSION,
+                version,
+                asked,
+                answers,
+                bench.device,
+                name,
+                method.what,
+                seed * method.by_chance,
+            )
             jobs.append(Job(scene, name, method, seed, job_key(digests[scene.label], scene.averaged, *rules)))
     done = {job.key: result for job in jobs if (result := _kept_result(kept, job, bench.out)) is not None}
     left = [job for job in jobs if job.key not in done]
@@ -186,10 +196,17 @@ def _kept_result(kept: KeptLines, job: Job, out: Path) -> JobResult | None:
 
 def sources_version(rooms: Sequence[str]) -> str:
     """A digest of the sources in some folders of the package, of the methods themselves and of the counting."""
-    out, package = hashlib.sha256(), Path(sanerf.__path__[0])
+    package = Path(sanerf.__path__[0])
     modules = [path for room in rooms for path in sorted((package / room).rglob("*.py"))]
     own = package / "evaluation"
-    for path in (*modules, own / "methods.py", own / "masks.py"):
+    return files_digest([*modules, own / "methods.py", own / "masks.py", own / "run_evaluation.py"])
+
+
+def files_digest(paths: Sequence[Path]) -> str:
+    """Of names and contents."""
+    out = hashlib.sha256()
+    for path in paths:
+        out.update(f"{path.parent.name}/{path.name} {path.stat().st_size} ".encode())
         out.update(path.read_bytes())
     return out.hexdigest()
 

@@ -45,8 +45,8 @@ class Addition:
 def add_objects(run: Run, renderer: Renderer, addition: Addition, *, seed: int, progress: Progress) -> Answer:
     """Add objects to those of a run, or prompts to an object's earlier ones, and store all objects as one segmentation.
 
-    Gives it with the seconds of the stages "encode", "decode", "sample", "aggregate" or "vote", and "assess". Raises
-    UserError as `segment_run` does, and for objects whose masks the run has not kept.
+    Gives it with the seconds of the stages "encode", "decode", "sample", "aggregate" or "vote" and "revise", and
+    "assess". Raises UserError as `segment_run` does, and for objects whose masks the run has not kept.
     """
     addition.source.check()
     with run_lock(run.path):

@@ -11,7 +11,7 @@ from sanerf.geometry.cameras import Camera
 from sanerf.prompts.file import PromptSet
 from sanerf.prompts.lift import LiftedPrompts, lift_objects
 from sanerf.render.images import Renderer
-from sanerf.run.containers import ContainerKind, FeatureContainer, check_container, open_container
+from sanerf.run.containers import ContainerKind, FeatureContainer, FieldFeatures, check_container, open_container
 from sanerf.run.folder import Run
 from sanerf.run.stages import Stages
 from sanerf.run.views import run_cameras, training_cameras
@@ -61,12 +61,22 @@ def open_decoder(run: Run, renderer: Renderer, segmenter: str, container: Contai
 
 
 def lift_prompts(
-    prompts: PromptSet, decoder: Decoder, *, cameras: list[Camera], renderer: Renderer, refine: int = 0
+    prompts: PromptSet,
+    decoder: Decoder,
+    *,
+    cameras: list[Camera],
+    renderer: Renderer,
+    refine: int = 0,
+    stages: Stages | None = None,
 ) -> list[LiftedPrompts]:
     """All objects' prompts in the world. Boxes are decoded in the view they were drawn in, of which alone features are
-    asked, and only once all clicks are known to be good; their masks are fed back up to `refine` times."""
+    asked, and only once all clicks are known to be good; their masks are fed back up to `refine` times. A feature field
+    has to be learnt before; `stages` are told of that."""
 
     def mask_of_box(view: int, box: ViewPrompts) -> Bool[torch.Tensor, "h w"]:
+        if stages is not None and isinstance(decoder.container, FieldFeatures):
+            stages.end("decode")
+            decoder.container.prepare(stages)
         (chosen,) = decode_chosen(decoder.segmenter, decoder.features(view), [box], rounds=refine)
         return (chosen.mask_logits > 0).cpu()
 
@@ -94,7 +104,8 @@ def decode_prompts(
 ) -> tuple[Prompting, ViewMasks]:
     """The prompts of all objects in the world, and their masks in the training views where those are seen."""
     # Encoding takes minutes: a click on empty space must be refused before.
-    lifted = lift_prompts(prompts, decoder, cameras=run_cameras(decoder.run), renderer=renderer, refine=refine)
+    cameras = run_cameras(decoder.run)
+    lifted = lift_prompts(prompts, decoder, cameras=cameras, renderer=renderer, refine=refine, stages=stages)
     training = training_cameras(decoder.run)
     decoder.container.prepare(stages)
     on_decoded = stages.listener("decode")

@@ -47,7 +47,9 @@ class JoinedObjects:
         for entry in self.kept.objects:
             masks = read_masks(self._owners[entry.name], [entry.name], run.scene, cameras)
             if not masks:
-                raise UserError(f"the masks of the object {entry.name!r} are gone from {run.path}; segment it anew")
+                raise UserError(
+                    f"{run.path} keeps no masks of the object {entry.name!r}, which --add needs; segment it anew"
+                )
             for view, of_view in masks.items():
                 out.setdefault(view, {}).update(of_view)
         return out

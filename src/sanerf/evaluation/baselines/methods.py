@@ -56,7 +56,7 @@ def segment_sa3d(
         names = [entry.name for entry in asked.objects]
         decoder = open_decoder(run, renderer, source.segmenter, source.container)
         cameras = run_cameras(run)
-        lifted = lift_prompts(asked, decoder, cameras=cameras, renderer=renderer, refine=source.refine)
+        lifted = lift_prompts(asked, decoder, cameras=cameras, renderer=renderer, refine=source.refine, stages=stages)
         stages.end("decode")
         decoder.container.prepare(stages)
         starts = [
@@ -108,7 +108,9 @@ def segment_isrf(
         stages, generator = Stages(progress, "grow"), torch.Generator().manual_seed(seed)
         names, config = [entry.name for entry in prompts.objects], ISRFConfig()
         decoder = open_decoder(run, renderer, source.segmenter, "field")
-        lifted = lift_prompts(prompts, decoder, cameras=run_cameras(run), renderer=renderer, refine=source.refine)
+        lifted = lift_prompts(
+            prompts, decoder, cameras=run_cameras(run), renderer=renderer, refine=source.refine, stages=stages
+        )
         stages.end("decode")
         features_at = distilled_features(decoder, stages)
         lifting = Lifting(run, renderer, names, stages)
