@@ -6,7 +6,7 @@ from torch import Tensor
 
 from analytic_scene import numba_kernels
 from sanerf.aggregate import extent
-from sanerf.aggregate.extent import limit_to_extent, support_of
+from sanerf.aggregate.extent import fit_within_extent, limit_to_extent, support_of
 from sanerf.aggregate.ray_bank import RayBank
 from sanerf.fields.object import SUPPORT_SIDE, ObjectConfig, ObjectField
 
@@ -162,3 +162,19 @@ def test_an_object_may_be_in_its_support_alone():
     points = torch.tensor([[0.51, 0.001, 0.999], [0.51, 0.02, 0.999], [0.51, 0.001, 1.001]])
     assert field.may_be(0, points).tolist() == [True, False, False]
     assert field.may_be(1, points).tolist() == [True, True, True]
+
+
+def test_after_a_fit_an_object_is_where_its_masks_show_it_and_before_the_next_it_may_be_anywhere():
+    """The field calls all of an octant the object, also far beyond the samples, which no mask has seen."""
+    field, bank, seen = Octants(), bank_of(grid((0.1, 0.1, 0.1), (0.3, 0.3, 0.3)), torch.ones(11**3)), []
+    far = torch.tensor([[5.0, 5.0, 5.0], [0.2, 0.2, 0.2]])
+
+    def fit(masked, masks, number, rendered):
+        assert masked is bank and masks == {} and rendered is None
+        seen.append((number, field.may_be(0, far).tolist()))
+
+    limited = fit_within_extent(field, fit)
+    for number in range(2):
+        limited(bank, {}, number, None)
+        assert field.may_be(0, far).tolist() == [False, True]
+    assert seen == [(0, [True, True]), (1, [True, True])]

@@ -12,6 +12,8 @@ from scipy import ndimage
 from torch import Tensor
 
 from sanerf.aggregate.ray_bank import SOLID, RayBank
+from sanerf.aggregate.revise import Fit, RenderedIdentities
+from sanerf.aggregate.view_masks import ViewMasks
 from sanerf.fields.object import SUPPORT_SIDE, ObjectField, support_cells
 from sanerf.geometry.boxes import inside_box, trimmed_box
 from sanerf.geometry.contraction import contract
@@ -51,6 +53,20 @@ def limit_to_extent(field: ObjectField, bank: RayBank) -> None:
             field.box_low[k], field.box_high[k] = low, high
             inside = ((own >= low) & (own <= high)).all(dim=1)
             field.support[k] = support_of(own[inside], low, high)
+
+
+def fit_within_extent(field: ObjectField, fit: Fit) -> Fit:
+    """A fit after which each object is where its masks show it. In a room most views have no mask of an object; what
+    only those see may be anything to the field, and a decoder that is asked about that poisons the next fit."""
+
+    def fit_and_limit(
+        masked: RayBank, of_views: ViewMasks, number: int, rendered: dict[int, RenderedIdentities] | None
+    ) -> None:
+        field.unlimit()
+        fit(masked, of_views, number, rendered)
+        limit_to_extent(field, masked)
+
+    return fit_and_limit
 
 
 def _undisputed(own: Float[Tensor, "points 3"], others: Float[Tensor, "voxels 3"]) -> Bool[Tensor, "points"]:

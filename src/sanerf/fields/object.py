@@ -84,6 +84,12 @@ class ObjectField(nn.Module):
         objects = torch.where(possible, logits[:, 1:], torch.minimum(logits[:, 1:], logits[:, :1] + OUTSIDE))
         return torch.cat([logits[:, :1], objects], dim=1)
 
+    def unlimit(self) -> None:
+        """Give every object all of space again."""
+        self.box_low.fill_(-torch.inf)
+        self.box_high.fill_(torch.inf)
+        self.support.fill_(True)
+
     def may_be(self, index: int, p_world: Float[Tensor, "points 3"]) -> Bool[Tensor, "points"]:
         """Whether points lie in the box and the support of an object, counted from zero without the background."""
         low, high = self.box_low[index], self.box_high[index]

@@ -7,7 +7,7 @@ import torch
 
 from sanerf.aggregate.agreement import agreeing_masks, fit_and_review, mask_agreement
 from sanerf.aggregate.corrections import Vote, first_vote, rendered_of
-from sanerf.aggregate.extent import limit_to_extent
+from sanerf.aggregate.extent import fit_within_extent, limit_to_extent
 from sanerf.aggregate.local_rays import Surroundings
 from sanerf.aggregate.ray_bank import RayBank, build_ray_bank, with_masks
 from sanerf.aggregate.reprompt import reprompt_masks
@@ -95,7 +95,7 @@ def fit_field(
             masks=masks,
             names=names,
             revisions=Revisions(config.revisions, config.settled),
-            fit=fit,
+            fit=fit_within_extent(field, fit),
             revise=reviser(lifting, prompting, worked="aggregate", stage="decode"),
         )
     else:
