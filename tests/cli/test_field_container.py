@@ -204,7 +204,12 @@ os.replace = killed
 @pytest.mark.slow
 def test_killed_while_the_field_is_written_it_learns_the_same_field_again(stage, tmp_path, prompts, sanerf):
     """With the built-in segmenter, in a real process."""
-    run, whole = copied(stage, tmp_path), open_run(shutil.copytree(stage.run, tmp_path / "whole"))
+    folders = [shutil.copytree(stage.run, tmp_path / name) for name in ("run", "whole")]
+    for folder in folders:
+        document = json.loads((folder / "run.json").read_text())
+        document["config"]["distillation"]["steps"] = 20
+        (folder / "run.json").write_text(json.dumps(document))
+    run, whole = (open_run(folder) for folder in folders)
     arguments = ("--prompts", prompts, "--container", "field", "--instant")
     killed = in_a_process("segment", run.path, *arguments, prelude=BEFORE_THE_FIELD_HAS_ITS_NAME)
     assert killed.code == -signal.SIGKILL

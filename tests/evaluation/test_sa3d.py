@@ -20,7 +20,7 @@ from sanerf.evaluation.baselines.sa3d import SA3DConfig, carry_mask, nearest_fir
 from sanerf.evaluation.baselines.self_prompting import self_prompts, square_half_side
 from sanerf.geometry.cameras import Camera
 from sanerf.prompts.file import BoxPrompt, LineScribble, ObjectPrompts, PointPrompt2D, PointPrompt3D
-from sanerf.prompts.lift import LiftedPrompts
+from sanerf.prompts.lift import IN_SPACE, LiftedPrompts
 from sanerf.render.renderer import KeptSamples
 from sanerf.segmenter.protocol import ViewPrompts
 
@@ -227,11 +227,11 @@ def test_of_all_prompts_those_of_the_first_view_with_one_inside_are_asked():
 def test_the_first_view_is_the_asked_one_or_the_nearest_training_view_that_sees_the_point():
     """Views 1 and 2 lie to the sides, 3 below; the back of the ball is seen by none."""
     training, cameras, renderer = {n: CAMERAS[n] for n in (1, 2, 3)}, list(CAMERAS.values()), stage_renderer()
-    front = LiftedPrompts("ball", torch.tensor([[0.0, 0.0, -BALL_RADIUS]]), torch.tensor([1]), {})
+    front = LiftedPrompts("ball", torch.tensor([[0.0, 0.0, -BALL_RADIUS]]), torch.tensor([1]), (IN_SPACE,))
     for asked, expected in ((2, 2), (None, 1), (5, 1)):
         found = first_view(front, asked, cameras, training, renderer)
         assert found is not None and found[0] == expected and found[1].labels.tolist() == [1]
-    back = LiftedPrompts("ball", torch.tensor([[0.0, 0.0, BALL_RADIUS]]), torch.tensor([1]), {})
+    back = LiftedPrompts("ball", torch.tensor([[0.0, 0.0, BALL_RADIUS]]), torch.tensor([1]), (IN_SPACE,))
     assert first_view(back, None, cameras, training, renderer) is None
 
 
