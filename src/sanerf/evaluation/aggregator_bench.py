@@ -24,8 +24,8 @@ from sanerf.evaluation.masks import MaskCounts, count_masks
 from sanerf.evaluation.noisy_masks import MaskNoise
 from sanerf.evaluation.run_evaluation import ScoredView, evaluate_run
 from sanerf.progress import Progress
-from sanerf.run.lifting import Lifting, aggregate_masks, lay_rays
-from sanerf.run.samples import sample_cache
+from sanerf.run.lifting import Lifting, aggregate_masks
+from sanerf.run.samples import lay_rays
 from sanerf.run.segmentation import Segmentation
 from sanerf.run.stages import Stages
 from sanerf.run.views import training_cameras
@@ -140,7 +140,8 @@ def _lift_and_score(
     masks = masks_from_files(given.folder, names, run.scene, training_cameras(run))
     stages.end("decode")
     lifting, generator = Lifting(run, case.renderer, names, stages), torch.Generator().manual_seed(seed)
-    rays = lay_rays(lifting, run.config.aggregate.total_rays, generator, sample_cache(samples, case.renderer.field))
+    total_rays = run.config.aggregate.total_rays
+    rays = lay_rays(run, case.renderer, samples, total_rays=total_rays, generator=generator, stages=stages)
     field, _ = aggregate_masks(lifting, rays, masks, None, generator)
     views: list[WorstView] = []
 

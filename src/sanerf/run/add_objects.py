@@ -22,9 +22,9 @@ from sanerf.render.images import Renderer
 from sanerf.run.decoding import MaskSource, first_masks
 from sanerf.run.folder import Run
 from sanerf.run.joined import JoinedObjects, join_objects
-from sanerf.run.lifting import Lifting, fit_field, lay_rays, new_field, vote_instantly
+from sanerf.run.lifting import Lifting, fit_field, new_field, vote_instantly
 from sanerf.run.lock import run_lock
-from sanerf.run.samples import sample_cache
+from sanerf.run.samples import lay_rays
 from sanerf.run.segment_run import INSTANT_RAYS, Answer, store_answer
 from sanerf.run.segmentation import load_segmentations
 from sanerf.run.stages import Stages
@@ -67,14 +67,14 @@ def _add(
     for view, of_view in kept_masks.items():
         masks.setdefault(view, {}).update(of_view)
     lifting, generator = Lifting(run, renderer, joined.names, stages), torch.Generator().manual_seed(seed)
-    total_rays = run.config.aggregate.total_rays
+    samples, total_rays = run.samples, run.config.aggregate.total_rays
     if addition.instant:
-        cache = sample_cache(run.coarse_samples, renderer.field)
-        rays = lay_rays(lifting, min(total_rays, INSTANT_RAYS), generator, cache)
+        samples, total_rays = run.coarse_samples, min(total_rays, INSTANT_RAYS)
+    rays = lay_rays(run, renderer, samples, total_rays=total_rays, generator=generator, stages=stages)
+    if addition.instant:
         vote = vote_instantly(lifting, rays, masks, prompting, joined.kept_volumes())
         field, masks = vote.field, vote.masks
     else:
-        rays = lay_rays(lifting, total_rays, generator, sample_cache(run.samples, renderer.field))
         field, masks = _refitted(lifting, joined, rays, masks, prompting, generator)
     said = {
         **vars(addition.source),

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from sanerf.aggregate.feature_maps import lattice_features, render_features
-from sanerf.aggregate.ray_bank import RayBank, build_ray_bank
+from sanerf.aggregate.ray_bank import RayBank
 from sanerf.errors import UserError
 from sanerf.fields.feature import FeatureField
 from sanerf.geometry.cameras import Camera
@@ -18,9 +18,9 @@ from sanerf.render.images import Renderer, render_image
 from sanerf.render.pictures import to_bytes
 from sanerf.run.feature_fields import learn_feature_field, stored_feature_field
 from sanerf.run.folder import Run
-from sanerf.run.samples import sample_cache, training_renderer
+from sanerf.run.samples import lay_rays
 from sanerf.run.stages import Stages
-from sanerf.run.views import run_cameras, run_image, training_cameras
+from sanerf.run.views import run_cameras, run_image
 from sanerf.segmenter.cache import FeatureCache
 from sanerf.segmenter.frame import DistillableSegmenter
 from sanerf.segmenter.protocol import ImageFeatures, Segmenter
@@ -85,7 +85,7 @@ class FieldFeatures:
         field = stored_feature_field(self._run, self._renderer, self._segmenter)
         if field is None:
             self._cached.prepare(stages)
-        rays = self._lay_rays(stages)
+        rays = self._rays(stages)
         if field is None:
             field = learn_feature_field(
                 self._run,
@@ -118,26 +118,17 @@ class FieldFeatures:
         with torch.no_grad():
             return field.features_at(p_world)
 
+    def _rays(self, stages: Stages) -> RayBank:
+        """Those of a `segment` call with the run's own seed, so that both share the kept samples."""
+        run, generator = self._run, torch.Generator().manual_seed(self._run.config.seed)
+        total_rays = run.config.aggregate.total_rays
+        return lay_rays(run, self._renderer, run.samples, total_rays=total_rays, generator=generator, stages=stages)
+
     def _ready(self) -> tuple[FeatureField, RayBank]:
         if self._learnt is None:
             self.prepare(Stages(lambda *_: None))
         assert self._learnt is not None
         return self._learnt
-
-    def _lay_rays(self, stages: Stages) -> RayBank:
-        """The rays of a `segment` call with the run's own seed, so that both share the kept samples."""
-        run = self._run
-        bank = build_ray_bank(
-            training_cameras(run),
-            training_renderer(run, self._renderer),
-            total_rays=run.config.aggregate.total_rays,
-            weight_threshold=run.config.aggregate.weight_threshold,
-            generator=torch.Generator().manual_seed(run.config.seed),
-            cache=sample_cache(run.samples, self._renderer.field),
-            on_progress=stages.listener("sample"),
-        )
-        stages.end("sample")
-        return bank
 
 
 def open_container(kind: ContainerKind, segmenter: Segmenter, run: Run, renderer: Renderer) -> FeatureContainer:

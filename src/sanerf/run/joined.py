@@ -98,7 +98,7 @@ def join_objects(
     for name in anew:
         find_object(segmentations, name, run)
     staying = {name: segmentation for name, segmentation in _in_order(owner) if name not in anew}
-    before = {name: _kept_prompts(segmentation, name) for name, segmentation in staying.items()}
+    before = {name: kept_prompts(segmentation, name) for name, segmentation in staying.items()}
     for entry in more.objects:
         for name in staying:
             if name != entry.name and name.casefold() == entry.name.casefold():
@@ -116,7 +116,7 @@ def _in_order(owner: dict[str, Segmentation]) -> list[tuple[str, Segmentation]]:
     return sorted(owner.items(), key=lambda item: (int(item[1].path.name), item[1].names.index(item[0])))
 
 
-def _kept_prompts(segmentation: Segmentation, name: str) -> ObjectPrompts:
+def kept_prompts(segmentation: Segmentation, name: str) -> ObjectPrompts:
     """What was said of an object, with drawings where the segmentation keeps them; nothing where it does not say."""
     found = prompts_from_json(segmentation.record.get("prompts", {"objects": []}), segmentation.path.absolute())
     for entry in found.objects:

@@ -9,7 +9,7 @@ from sanerf.aggregate.agreement import agreeing_masks, fit_and_review, mask_agre
 from sanerf.aggregate.corrections import Vote, first_vote, rendered_of
 from sanerf.aggregate.extent import fit_within_extent, limit_to_extent
 from sanerf.aggregate.local_rays import Surroundings
-from sanerf.aggregate.ray_bank import RayBank, build_ray_bank, with_masks
+from sanerf.aggregate.ray_bank import RayBank, with_masks
 from sanerf.aggregate.reprompt import reprompt_masks
 from sanerf.aggregate.revise import (
     Fit,
@@ -20,7 +20,6 @@ from sanerf.aggregate.revise import (
     render_identities,
     with_lost_objects,
 )
-from sanerf.aggregate.sample_cache import SampleCache
 from sanerf.aggregate.training import train_object_field
 from sanerf.aggregate.trust import TrustConfig, with_trust
 from sanerf.aggregate.view_masks import Prompting, ViewMasks
@@ -42,24 +41,6 @@ class Lifting:
     renderer: Renderer
     names: Sequence[str]
     stages: Stages
-
-
-def lay_rays(
-    lifting: Lifting, total_rays: int, generator: torch.Generator, cache: SampleCache | None = None
-) -> RayBank:
-    """The rays of all training views with their samples, from a cache where they are there."""
-    run = lifting.run
-    bank = build_ray_bank(
-        training_cameras(run),
-        training_renderer(run, lifting.renderer),
-        total_rays=total_rays,
-        weight_threshold=run.config.aggregate.weight_threshold,
-        generator=generator,
-        cache=cache,
-        on_progress=lifting.stages.listener("sample"),
-    )
-    lifting.stages.end("sample")
-    return bank
 
 
 def aggregate_masks(
@@ -108,7 +89,8 @@ def fit_field(
             least_agreement=config.least_agreement,
             fit=fit,
         )
-    limit_to_extent(field.requires_grad_(False), with_masks(rays, masks, names))
+        limit_to_extent(field, with_masks(rays, masks, names))
+    field.requires_grad_(False)
     lifting.stages.end("aggregate")
     return masks
 

@@ -23,9 +23,9 @@ from sanerf.run.assessment import assess
 from sanerf.run.decoding import MaskSource, first_masks
 from sanerf.run.folder import Run
 from sanerf.run.kept_masks import mask_pictures, mask_record
-from sanerf.run.lifting import Lifting, aggregate_masks, lay_rays, refine_vote, revise_by_vote, vote_instantly
+from sanerf.run.lifting import Lifting, aggregate_masks, refine_vote, revise_by_vote, vote_instantly
 from sanerf.run.lock import run_lock
-from sanerf.run.samples import sample_cache
+from sanerf.run.samples import lay_rays
 from sanerf.run.segmentation import Segmentation, save_segmentation
 from sanerf.run.stages import Stages
 from sanerf.run.views import training_cameras
@@ -82,8 +82,8 @@ def segment_run(
         stages, generator = Stages(progress, "aggregate"), torch.Generator().manual_seed(seed)
         lifting = Lifting(run, renderer, call.names, stages)
         prompting, masks = first_masks(run, renderer, prompts, source, stages=stages)
-        cache = sample_cache(run.samples, renderer.field)
-        rays = lay_rays(lifting, run.config.aggregate.total_rays, generator, cache)
+        total_rays = run.config.aggregate.total_rays
+        rays = lay_rays(run, renderer, run.samples, total_rays=total_rays, generator=generator, stages=stages)
         field, masks = aggregate_masks(lifting, rays, masks, prompting, generator)
         return store_answer(run, kept, field, rays=rays, masks=masks, stages=stages, said=call.said)
 
@@ -125,8 +125,7 @@ def _voted(call: _Call, stages: Stages) -> Iterator[Answer]:
     lifting, generator = Lifting(run, renderer, call.names, stages), torch.Generator().manual_seed(call.seed)
     prompting, masks = first_masks(run, renderer, call.prompts, call.source, stages=stages)
     total_rays = min(run.config.aggregate.total_rays, INSTANT_RAYS)
-    cache = sample_cache(run.coarse_samples, renderer.field)
-    rays = lay_rays(lifting, total_rays, generator, cache)
+    rays = lay_rays(run, renderer, run.coarse_samples, total_rays=total_rays, generator=generator, stages=stages)
     vote = vote_instantly(lifting, rays, masks, prompting)
     yield store_answer(run, kept, vote.field, rays=rays, masks=vote.masks, stages=stages, said=call.said)
 

@@ -25,9 +25,8 @@ from sanerf.render.images import Renderer
 from sanerf.run.containers import FieldFeatures, check_container
 from sanerf.run.decoding import MASKS_PREFIX, Decoder, MaskSource, lift_prompts, open_decoder
 from sanerf.run.folder import Run
-from sanerf.run.lifting import Lifting, lay_rays
 from sanerf.run.lock import run_lock
-from sanerf.run.samples import sample_cache
+from sanerf.run.samples import lay_rays
 from sanerf.run.segment_run import Answer, store_answer
 from sanerf.run.stages import Stages
 from sanerf.run.views import run_cameras, training_cameras
@@ -64,8 +63,8 @@ def segment_sa3d(
             for of, entry in zip(lifted, asked.objects, strict=True)
         ]
         stages.end("decode")
-        lifting = Lifting(run, renderer, names, stages)
-        rays = lay_rays(lifting, run.config.aggregate.total_rays, generator, sample_cache(run.samples, renderer.field))
+        total_rays = run.config.aggregate.total_rays
+        rays = lay_rays(run, renderer, run.samples, total_rays=total_rays, generator=generator, stages=stages)
         carried = _carry_all(names, starts, rays, decoder, stages)
         field = as_voted_field([of.grid for of in carried])
         stages.end("carry")
@@ -106,15 +105,15 @@ def segment_isrf(
     with run_lock(run.path):
         kept = copy_drawings(prompts)
         stages, generator = Stages(progress, "grow"), torch.Generator().manual_seed(seed)
-        names, config = [entry.name for entry in prompts.objects], ISRFConfig()
+        config = ISRFConfig()
         decoder = open_decoder(run, renderer, source.segmenter, "field")
         lifted = lift_prompts(
             prompts, decoder, cameras=run_cameras(run), renderer=renderer, refine=source.refine, stages=stages
         )
         stages.end("decode")
         features_at = distilled_features(decoder, stages)
-        lifting = Lifting(run, renderer, names, stages)
-        rays = lay_rays(lifting, run.config.aggregate.total_rays, generator, sample_cache(run.samples, renderer.field))
+        total_rays = run.config.aggregate.total_rays
+        rays = lay_rays(run, renderer, run.samples, total_rays=total_rays, generator=generator, stages=stages)
         cells = finest_cells(rays.p_world, rays.weights, config.side, config.rays_per_cell)
         regions = segment_cells(FeatureCells.of(cells, features_at), _strokes(cells, lifted, config), config)
         field = VotedField([cells.volume(region) for region in regions])

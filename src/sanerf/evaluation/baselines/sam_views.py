@@ -8,10 +8,11 @@ from collections.abc import Sequence
 
 from sanerf.errors import UserError
 from sanerf.evaluation.run_evaluation import DecoderAlone, SeenPicture
-from sanerf.prompts.file import ObjectPrompts, PromptSet, prompts_from_json
+from sanerf.prompts.file import PromptSet
 from sanerf.render.images import Renderer
 from sanerf.run.decoding import MASKS_PREFIX, lift_prompts, open_decoder
 from sanerf.run.folder import Run
+from sanerf.run.joined import kept_prompts
 from sanerf.run.segmentation import Segmentation, find_object
 from sanerf.run.views import run_cameras
 
@@ -23,22 +24,14 @@ def stored_decoder_alone(
 
     UserError where their masks came from files, and where they were asked of several segmenters.
     """
-    segmenters, objects = set(), []
-    for name in names:
-        segmentation = find_object(segmentations, name, run)
-        segmenters.add(segmentation.record.get("segmenter", MASKS_PREFIX))
-        objects.append(_stored_prompts(segmentation, name))
+    owners = {name: find_object(segmentations, name, run) for name in names}
+    segmenters = {owner.record.get("segmenter", MASKS_PREFIX) for owner in owners.values()}
     if len(segmenters) != 1:
         raise UserError(f"the objects were asked of {', '.join(sorted(segmenters))}; score those of one with --name")
     (segmenter,) = segmenters
     if segmenter.startswith(MASKS_PREFIX):
         raise UserError("the objects' masks came from files; there is no decoder to be scored alone")
+    prompts = PromptSet(tuple(kept_prompts(owner, name) for name, owner in owners.items()))
     decoder = open_decoder(run, renderer, segmenter)
-    lifted = lift_prompts(PromptSet(tuple(objects)), decoder, cameras=run_cameras(run), renderer=renderer)
+    lifted = lift_prompts(prompts, decoder, cameras=run_cameras(run), renderer=renderer)
     return DecoderAlone(decoder.segmenter, lifted, sees)
-
-
-def _stored_prompts(segmentation: Segmentation, name: str) -> ObjectPrompts:
-    """An object's prompts, with drawings where the segmentation keeps them."""
-    stored = prompts_from_json(segmentation.record["prompts"], segmentation.path.absolute())
-    return next(entry for entry in stored.objects if entry.name == name)
