@@ -8,7 +8,7 @@ from torch import Tensor
 
 from sanerf.aggregate.ray_bank import PixelLattice
 from sanerf.aggregate.revise import RenderedIdentities
-from sanerf.aggregate.suggest import largest_disc, suggest_click
+from sanerf.aggregate.suggest import InsideClicks, largest_disc, on_trust, suggest_click
 from sanerf.aggregate.view_masks import ViewMask
 from sanerf.geometry.cameras import Camera
 
@@ -93,3 +93,42 @@ def test_a_mask_that_contradicts_a_sure_field_is_asked_about():
     click = suggest_click(views, {0: {"a": mask}}, index=1, name="a", cameras={0: CAMERA})
     assert click is not None
     assert (click.x, click.y, click.label) == (35.5, 35.5, 0)
+
+
+def test_what_is_far_from_every_click_is_taken_on_trust():
+    """By hand: a disc of 100 pixels has the radius r = sqrt(100 / pi); 4 (1 - 0.9) t / (1 + t) at t = 5 / r."""
+    shown = square(10, 10, 10) > 0
+    clicks = torch.tensor([[12.5, 14.5], [30.5, 30.5]])
+    doubt = on_trust(shown, _pixel_centres(), clicks, predicted_iou=0.9, count=1)
+    far = 5 / math.sqrt(100 / math.pi)
+    assert doubt[14, 12] == 0
+    assert doubt[14, 17] == pytest.approx(0.4 * far / (1 + far))
+    assert float(doubt[~shown].abs().max()) == 0
+    assert on_trust(shown, _pixel_centres(), clicks, predicted_iou=0.9, count=2)[14, 17] == pytest.approx(
+        float(doubt[14, 17]) / 2
+    )
+    # The same mask at every second pixel has the same radius.
+    coarse = on_trust(shown[::2, ::2], _pixel_centres()[::2, ::2], clicks, predicted_iou=0.9, count=1)
+    assert coarse[7, 8] == pytest.approx(float(doubt[14, 16]))
+
+
+def test_a_large_mask_that_its_decoder_doubts_is_asked_about_far_from_the_click():
+    """Sure of itself, and the same in both views: only the decoder's doubt says that it may be something larger. The
+    click is seen in view 7 alone."""
+    views = {0: rendered(square(5, 5, 30)), 7: rendered(square(5, 5, 30))}
+    masks = {view: {"a": ViewMask(square(5, 5, 30), 0.6)} for view in views}
+    cameras = {0: CAMERA, 7: CAMERA}
+    inside = InsideClicks(1, {0: torch.zeros(0, 2), 7: torch.tensor([[9.5, 9.5]])})
+    assert suggest_click(views, masks, index=1, name="a", cameras=cameras) is None
+    click = suggest_click(views, masks, index=1, name="a", cameras=cameras, inside=inside)
+    assert click is not None
+    assert click.view == 7
+    assert click.label == 1
+    assert math.hypot(click.x - 9.5, click.y - 9.5) > 10
+    sure = {view: {"a": ViewMask(square(5, 5, 30), 1.0)} for view in views}
+    assert suggest_click(views, sure, index=1, name="a", cameras=cameras, inside=inside) is None
+
+
+def _pixel_centres() -> Tensor:
+    rows, columns = torch.meshgrid(torch.arange(SIDE), torch.arange(SIDE), indexing="ij")
+    return torch.stack([columns, rows], dim=-1) + 0.5

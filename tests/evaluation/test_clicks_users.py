@@ -8,6 +8,7 @@ import torch
 
 from sanerf.aggregate.ray_bank import PixelLattice
 from sanerf.aggregate.revise import RenderedIdentities
+from sanerf.aggregate.suggest import InsideClicks
 from sanerf.aggregate.view_masks import ViewMask
 from sanerf.errors import UserError
 from sanerf.evaluation.clicks_users import (
@@ -47,6 +48,7 @@ def situation(truth: dict, shown: dict, clicked=(), solid=None) -> Situation:
         solid={view: (solid or {}).get(view, ~NOTHING) for view in LATTICES},
         rendered=rendered,
         masks={},
+        inside=InsideClicks(),
         cameras={view: Camera(WIDTH, HEIGHT, 30.0, 30.0, WIDTH / 2, HEIGHT / 2, pose) for view in LATTICES},
         clicked=clicked,
     )

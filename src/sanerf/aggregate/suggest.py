@@ -3,26 +3,35 @@
 In every view a disc is looked for that holds as many wrong pixels as can be expected: a click helps where it is deep
 inside of what is wrong, not on a border that is a little uncertain all along. Of all views the best disc's centre is
 suggested.
+
+All views may agree on the wrong thing: after one click on a pear, on the bowl that it lies in. So what is shown of the
+object far from every click inside it is taken on trust, and may be wrong, the more the less its decoder believes in the
+view's mask, and the less the more clicks there are. A click outside helps where one inside is seen beside it: only such
+views are suggested, if there are any.
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from sanerf.aggregate.revise import RenderedIdentities
 from sanerf.aggregate.uncertainty import ObjectInView, object_in_views
-from sanerf.aggregate.view_masks import ViewMasks
+from sanerf.aggregate.view_masks import Prompting, ViewMasks
 from sanerf.geometry.cameras import Camera
+from sanerf.prompts.lift import LiftedPrompts, visible_prompts
 from sanerf.segmenter.regions import edge_distance
-from sanerf.shapes import Float
+from sanerf.shapes import Bool, Float
 
 _LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 """Regions that are at least so likely wrong are looked into."""
 _ANSWERED = 0.03
 """A click answers what is nearer to it than this share of the picture's diagonal."""
+_ON_TRUST = 4.0
+"""What is shown very far from the only click inside is wrong with this times one less the decoder's predicted IoU;
+docs/uncertainty.md has what it was chosen by."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +51,30 @@ class SuggestedClick:
     expected_error: float
 
 
+@dataclass(frozen=True)
+class InsideClicks:
+    """A user's clicks inside an object: how many there are, and by view the pixels (x, y) of those that are seen there,
+    wherever they were set."""
+
+    count: int = 0
+    xy: dict[int, Float[Tensor, "clicks 2"]] = field(default_factory=dict)
+
+    def seen_in(self, view: int) -> Float[Tensor, "clicks 2"]:
+        return self.xy.get(view, torch.zeros(0, 2))
+
+
+def inside_clicks(lifted: LiftedPrompts, prompting: Prompting) -> InsideClicks:
+    """Those of an object's points that are inside it, in the views that were asked."""
+    inside = lifted.labels == 1
+    views = tuple(view for view, kept in zip(lifted.views, inside.tolist(), strict=True) if kept)
+    own = LiftedPrompts(lifted.name, lifted.p_world[inside], lifted.labels[inside], views)
+    seen = {
+        view: visible_prompts(own, view, camera, prompting.renderer).points
+        for view, camera in prompting.cameras.items()
+    }
+    return InsideClicks(len(views), seen)
+
+
 def suggest_click(
     rendered: dict[int, RenderedIdentities],
     masks: ViewMasks,
@@ -50,14 +83,16 @@ def suggest_click(
     name: str,
     cameras: dict[int, Camera],
     clicked: Sequence[tuple[int, float, float]] = (),
+    inside: InsideClicks | None = None,
 ) -> SuggestedClick | None:
     """The click about object `name`, identity `index` of what is `rendered` (background is 0), that would mend most.
 
     `masks` are the 2D masks that the field was made of, and `clicked` the clicks (view, x, y) that were answered
-    already, in pixels of `cameras`. None where nothing is expected to be wrong.
+    already, in pixels of `cameras`; `inside` are those of them inside the object, where the masks are a decoder's
+    answers to clicks. None where nothing is expected to be wrong.
     """
     views = object_in_views(rendered, masks, index=index, name=name)
-    return suggest_in_views(views, name=name, cameras=cameras, clicked=clicked)
+    return suggest_in_views(views, name=name, cameras=cameras, clicked=clicked, inside=inside)
 
 
 def suggest_in_views(
@@ -66,25 +101,31 @@ def suggest_in_views(
     name: str,
     cameras: dict[int, Camera],
     clicked: Sequence[tuple[int, float, float]] = (),
+    inside: InsideClicks | None = None,
 ) -> SuggestedClick | None:
     """`suggest_click` from what is known of the object in its views."""
+    of_user = inside or InsideClicks()
+    open_to = [view for view in views if view in cameras]
+    seeing = [view for view in open_to if len(of_user.seen_in(view))]
     best_view, most = None, 0.0
-    for view, of in views.items():
-        if view in cameras:
-            lattice = of.rendered.lattice
-            xy = lattice.xy().reshape(lattice.rows, lattice.columns, 2)
-            errors = _unanswered(of.lattice_errors(), xy, cameras[view], _clicks_in(view, clicked))
-            expected = largest_disc(errors)[0] * lattice.stride**2
-            if expected > most:
-                best_view, most = view, expected
+    for view in seeing or open_to:
+        of, lattice = views[view], views[view].rendered.lattice
+        xy = lattice.xy().reshape(lattice.rows, lattice.columns, 2)
+        errors = _with_trust(of.lattice_errors(), of, of.probability, of_user, view, xy)
+        errors = _unanswered(errors, xy, cameras[view], _clicks_in(view, clicked))
+        expected = largest_disc(errors)[0] * lattice.stride**2
+        if expected > most:
+            best_view, most = view, expected
     if best_view is None:
         return None
     camera, of = cameras[best_view], views[best_view]
     rows, columns = torch.meshgrid(torch.arange(camera.height), torch.arange(camera.width), indexing="ij")
     xy = torch.stack([columns, rows], dim=-1) + 0.5
-    errors = _unanswered(of.picture_errors(camera), xy, camera, _clicks_in(best_view, clicked))
+    probability = of.rendered.upsampled(1, camera)
+    errors = _with_trust(of.picture_errors(camera), of, probability, of_user, best_view, xy)
+    errors = _unanswered(errors, xy, camera, _clicks_in(best_view, clicked))
     expected, (row, column) = largest_disc(errors)
-    believed = of.rendered.upsampled(1, camera)[row, column] > 0.5
+    believed = probability[row, column] > 0.5
     return SuggestedClick(best_view, column + 0.5, row + 0.5, int(believed), name, expected)
 
 
@@ -102,6 +143,42 @@ def largest_disc(errors: Float[Tensor, "h w"]) -> tuple[float, tuple[int, int]]:
         if value > best:
             best, place = value, divmod(flat, errors.shape[1])
     return best, place
+
+
+def on_trust(
+    shown: Bool[Tensor, "h w"],
+    xy: Float[Tensor, "h w 2"],
+    clicks: Float[Tensor, "clicks 2"],
+    *,
+    predicted_iou: float,
+    count: int,
+) -> Float[Tensor, "h w"]:
+    """How likely what is `shown` of an object at the pixels `xy` of a view is something else, for being far from the
+    `clicks` inside it that are seen there, of `count` in all; no less than one is. Distances are in units of the
+    radius of a disc as large as what is shown. 0 where nothing is shown.
+    """
+    rows, columns = xy[:, 0, 1], xy[0, :, 0]
+    pixel = float((rows[1] - rows[0]) * (columns[1] - columns[0])) if min(len(rows), len(columns)) > 1 else 1.0
+    radius = math.sqrt(max(int(shown.sum()), 1) * pixel / math.pi)
+    far = torch.cdist(xy.reshape(-1, 2).float(), clicks).amin(dim=1).reshape(shown.shape) / radius
+    doubt = _ON_TRUST * (1 - min(max(predicted_iou, 0.0), 1.0)) * far / (1 + far) / count
+    return torch.where(shown, doubt.clamp(max=1.0), 0.0)
+
+
+def _with_trust(
+    errors: Float[Tensor, "h w"],
+    of: ObjectInView,
+    probability: Float[Tensor, "h w"],
+    inside: InsideClicks,
+    view: int,
+    xy: Tensor,
+) -> Float[Tensor, "h w"]:
+    """The errors together with those of what is taken on trust; as they are in a view without a mask or a click."""
+    clicks = inside.seen_in(view)
+    if of.mask is None or not len(clicks):
+        return errors
+    doubt = on_trust(probability > 0.5, xy, clicks, predicted_iou=of.mask.predicted_iou, count=inside.count)
+    return 1 - (1 - errors) * (1 - doubt)
 
 
 def _clicks_in(view: int, clicked: Sequence[tuple[int, float, float]]) -> Float[Tensor, "clicks 2"]:

@@ -17,6 +17,7 @@ import sanerf.fields.voted
 import sanerf.prompts
 from sanerf.aggregate.corrections import CorrectedAnswer
 from sanerf.aggregate.revise import render_identities
+from sanerf.aggregate.suggest import inside_clicks
 from sanerf.errors import UserError
 from sanerf.evaluation import clicking, clicks_scene, clicks_users
 from sanerf.evaluation.aggregator_cases import Case, job_key
@@ -25,6 +26,7 @@ from sanerf.evaluation.clicks_scene import (
     answer_clicks,
     first_click,
     open_click_scene,
+    prompting,
     score,
     with_click,
 )
@@ -141,7 +143,8 @@ def play(scene: ClickScene, name: str, clicker: str, seed: int) -> GameResult:
         boundary_ious.append(pooled.boundary_iou)
         if len(clicked) == MOST_CLICKS or (len(clicked) >= LEAST_CLICKS and max(ious) >= GOAL):
             break
-        now = Situation(name, truth, solid, answer.rendered, answer.masks, scene.cameras, clicked)
+        inside = inside_clicks(lifted, prompting(scene, lifted))
+        now = Situation(name, truth, solid, answer.rendered, answer.masks, scene.cameras, clicked, inside)
         click = CLICKERS[clicker](now, generator)
     assert answer is not None, name
     return GameResult(

@@ -137,9 +137,12 @@ def with_click(scene: ClickScene, lifted: LiftedPrompts, click: ViewClick) -> Li
 
 def answer_clicks(scene: ClickScene, lifted: LiftedPrompts) -> CorrectedAnswer:
     """The instant answer to an object's clicks."""
-    return vote_and_correct(
-        Prompting(scene.segmenter, scene.features_of, [lifted], scene.cameras, scene.case.renderer), scene.rays
-    )
+    return vote_and_correct(prompting(scene, lifted), scene.rays)
+
+
+def prompting(scene: ClickScene, lifted: LiftedPrompts) -> Prompting:
+    """The scene's decoder asked about one object."""
+    return Prompting(scene.segmenter, scene.features_of, [lifted], scene.cameras, scene.case.renderer)
 
 
 def score(

@@ -11,7 +11,7 @@ import torch
 
 from sanerf.aggregate.ray_bank import PixelLattice
 from sanerf.aggregate.revise import RenderedIdentities
-from sanerf.aggregate.suggest import suggest_click
+from sanerf.aggregate.suggest import InsideClicks, suggest_click
 from sanerf.aggregate.view_masks import ViewMasks
 from sanerf.errors import UserError
 from sanerf.evaluation.clicking import Click, next_click
@@ -34,7 +34,7 @@ class Situation:
     """One object's answer, after the clicks in `clicked`, and the truth.
 
     `truth` is of whole pictures at the run's resolution, `solid` of the views' lattices; both by view, for the views
-    that may be clicked. The object is the only one, identity 1 in `rendered`.
+    that may be clicked. The object is the only one, identity 1 in `rendered`. `inside` are the clicks inside it.
     """
 
     name: str
@@ -44,6 +44,7 @@ class Situation:
     masks: ViewMasks
     cameras: dict[int, Camera]
     clicked: Sequence[ViewClick]
+    inside: InsideClicks
 
     def shown(self, view: int) -> Bool[torch.Tensor, "rows columns"]:
         """The answer's mask on a view's lattice."""
@@ -98,7 +99,9 @@ def suggested_click(now: Situation, generator: torch.Generator) -> ViewClick | N
     answer right about it or wrong."""
     clicked = [(click.view, click.x, click.y) for click in now.clicked]
     cameras = {view: now.cameras[view] for view in now.truth}
-    found = suggest_click(now.rendered, now.masks, index=1, name=now.name, cameras=cameras, clicked=clicked)
+    found = suggest_click(
+        now.rendered, now.masks, index=1, name=now.name, cameras=cameras, clicked=clicked, inside=now.inside
+    )
     if found is None:
         return None
     return ViewClick(found.view, found.x, found.y, int(now.truth[found.view][int(found.y), int(found.x)]))

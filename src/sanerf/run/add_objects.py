@@ -25,7 +25,7 @@ from sanerf.run.joined import JoinedObjects, join_objects
 from sanerf.run.lifting import Lifting, fit_field, new_field, vote_instantly
 from sanerf.run.lock import run_lock
 from sanerf.run.samples import lay_rays
-from sanerf.run.segment_run import INSTANT_RAYS, Answer, store_answer
+from sanerf.run.segment_run import INSTANT_RAYS, Answer, Asked, store_answer
 from sanerf.run.segmentation import load_segmentations
 from sanerf.run.stages import Stages
 from sanerf.run.views import training_cameras
@@ -81,7 +81,8 @@ def _add(
         "seed": seed,
         "kept": [entry.name for entry in joined.kept.objects],
     }
-    return store_answer(run, kept, field, rays=rays, masks=masks, stages=stages, said=said, forgotten=addition.anew)
+    asked = Asked(kept, said, prompting, addition.anew)
+    return store_answer(run, asked, field, rays=rays, masks=masks, stages=stages)
 
 
 def _refitted(

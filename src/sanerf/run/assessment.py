@@ -7,27 +7,35 @@ from sanerf.aggregate.identities import IdentityLogits
 from sanerf.aggregate.predicted_iou import predict_iou
 from sanerf.aggregate.ray_bank import RayBank, thinned_bank
 from sanerf.aggregate.revise import render_identities
-from sanerf.aggregate.suggest import SuggestedClick, suggest_in_views
+from sanerf.aggregate.suggest import SuggestedClick, inside_clicks, suggest_in_views
 from sanerf.aggregate.uncertainty import object_in_views
-from sanerf.aggregate.view_masks import ViewMasks
+from sanerf.aggregate.view_masks import Prompting, ViewMasks
 from sanerf.geometry.cameras import Camera
 from sanerf.prompts.file import ObjectPrompts, PromptSet
 from sanerf.run.folder import Run
+from sanerf.run.views import training_cameras
 
 _RAYS = 100_000
 """At most so many rays are rendered for it."""
 
 
 def assess(
-    run: Run, field: IdentityLogits, rays: RayBank, masks: ViewMasks, prompts: PromptSet, cameras: dict[int, Camera]
+    run: Run,
+    field: IdentityLogits,
+    *,
+    rays: RayBank,
+    masks: ViewMasks,
+    prompts: PromptSet,
+    prompting: Prompting | None,
 ) -> dict[str, Any]:
     """The entries "predicted_iou", "predicted_iou_views" and "suggested_clicks" of `segmentation.json`, by object name,
     the second then by the stem of the view (docs/uncertainty.md).
 
-    `masks` are those that the field was made of, `cameras` the training views'. A click is null where nothing is
-    expected to be wrong.
+    `masks` are those that the field was made of, and `prompting` is what the decoder was asked, if there was one. A
+    click is null where nothing is expected to be wrong.
     """
-    rendered = render_identities(field, thinned_bank(rays, _RAYS))
+    cameras, rendered = training_cameras(run), render_identities(field, thinned_bank(rays, _RAYS))
+    inside = {} if prompting is None else {entry.name: inside_clicks(entry, prompting) for entry in prompting.lifted}
     predicted, of_views, clicks = {}, {}, {}
     for index, entry in enumerate(prompts.objects, start=1):
         views = object_in_views(rendered, masks, index=index, name=entry.name)
@@ -36,7 +44,10 @@ def assess(
         of_views[entry.name] = {
             run.scene.output_stem(view): round(iou, 4) for view, iou in sorted(prediction.views.items())
         }
-        click = suggest_in_views(views, name=entry.name, cameras=cameras, clicked=_clicked(run, entry, cameras))
+        clicked = _clicked(run, entry, cameras)
+        click = suggest_in_views(
+            views, name=entry.name, cameras=cameras, clicked=clicked, inside=inside.get(entry.name)
+        )
         clicks[entry.name] = None if click is None else click_to_json(run, click, cameras[click.view])
     return {"predicted_iou": predicted, "predicted_iou_views": of_views, "suggested_clicks": clicks}
 

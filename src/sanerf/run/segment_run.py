@@ -12,7 +12,7 @@ import torch
 
 from sanerf.aggregate.evidence import gather_evidence
 from sanerf.aggregate.ray_bank import RayBank, with_masks
-from sanerf.aggregate.view_masks import ViewMasks
+from sanerf.aggregate.view_masks import Prompting, ViewMasks
 from sanerf.fields.object import ObjectField
 from sanerf.fields.voted import VotedField
 from sanerf.progress import Progress
@@ -28,7 +28,6 @@ from sanerf.run.lock import run_lock
 from sanerf.run.samples import lay_rays
 from sanerf.run.segmentation import Segmentation, save_segmentation
 from sanerf.run.stages import Stages
-from sanerf.run.views import training_cameras
 from sanerf.shapes import Bool
 
 INSTANT_RAYS = 300_000
@@ -40,6 +39,17 @@ Answer = tuple[Segmentation, dict[str, float]]
 
 KeptPrompts = tuple[PromptSet, dict[Path, Bool[torch.Tensor, "_ _"]]]
 """The prompts, and their pictures as they were before the long work, during which a user may move the files."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What an answer is an answer to: the prompts, what else the record should have (`said`), how the decoder was
+    asked, if there was one, and the objects `forgotten` for it (`save_segmentation`)."""
+
+    kept: KeptPrompts
+    said: dict[str, Any]
+    prompting: Prompting | None = None
+    forgotten: Collection[str] = ()
 
 
 @dataclass(frozen=True)
@@ -85,7 +95,7 @@ def segment_run(
         total_rays = run.config.aggregate.total_rays
         rays = lay_rays(run, renderer, run.samples, total_rays=total_rays, generator=generator, stages=stages)
         field, masks = aggregate_masks(lifting, rays, masks, prompting, generator)
-        return store_answer(run, kept, field, rays=rays, masks=masks, stages=stages, said=call.said)
+        return store_answer(run, Asked(kept, call.said, prompting), field, rays=rays, masks=masks, stages=stages)
 
 
 def segment_instantly(
@@ -127,37 +137,33 @@ def _voted(call: _Call, stages: Stages) -> Iterator[Answer]:
     total_rays = min(run.config.aggregate.total_rays, INSTANT_RAYS)
     rays = lay_rays(run, renderer, run.coarse_samples, total_rays=total_rays, generator=generator, stages=stages)
     vote = vote_instantly(lifting, rays, masks, prompting)
-    yield store_answer(run, kept, vote.field, rays=rays, masks=vote.masks, stages=stages, said=call.said)
+    asked = Asked(kept, call.said, prompting)
+    yield store_answer(run, asked, vote.field, rays=rays, masks=vote.masks, stages=stages)
 
     rounds = run.config.aggregate.revisions - vote.revised
     vote = revise_by_vote(lifting, rays, vote, prompting, rounds=rounds)
     refined = refine_vote(lifting, rays, vote.masks, vote.field, generator)
-    yield store_answer(run, kept, refined, rays=rays, masks=vote.masks, stages=stages, said=call.said)
+    yield store_answer(run, asked, refined, rays=rays, masks=vote.masks, stages=stages)
 
 
 def store_answer(
     run: Run,
-    kept: KeptPrompts,
+    asked: Asked,
     field: ObjectField | VotedField,
     *,
     rays: RayBank,
     masks: ViewMasks,
     stages: Stages,
-    said: dict[str, Any],
-    forgotten: Collection[str] = (),
 ) -> Answer:
-    """Store a field of the prompts' objects with its masks, what those say of places, and what it expects of itself.
-
-    `said` is what else the record should have; `forgotten` as in `save_segmentation`.
-    """
-    prompts, drawings = kept
+    """Store a field of the prompts' objects with its masks, what those say of places, and what it expects of itself."""
+    prompts, drawings = asked.kept
     names = [entry.name for entry in prompts.objects]
-    assessment = assess(run, field, rays, masks, prompts, training_cameras(run))
+    assessment = assess(run, field, rays=rays, masks=masks, prompts=prompts, prompting=asked.prompting)
     evidence = gather_evidence(with_masks(rays, masks, names), names, voted=isinstance(field, VotedField))
     stages.end("assess")
     seconds = dict(stages.seconds)
     record = {
-        **said,
+        **asked.said,
         "seconds": seconds,
         "prompts": prompts_to_json(prompts),
         **mask_record(masks, run.scene),
@@ -165,6 +171,6 @@ def store_answer(
     }
     pictures = {**drawings, **mask_pictures(masks, run.scene)}
     stored = save_segmentation(
-        run, names, field=field, record=record, masks=pictures, evidence=evidence, forgotten=forgotten
+        run, names, field=field, record=record, masks=pictures, evidence=evidence, forgotten=asked.forgotten
     )
     return stored, seconds

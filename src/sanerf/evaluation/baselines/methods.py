@@ -27,7 +27,7 @@ from sanerf.run.decoding import MASKS_PREFIX, Decoder, MaskSource, lift_prompts,
 from sanerf.run.folder import Run
 from sanerf.run.lock import run_lock
 from sanerf.run.samples import lay_rays
-from sanerf.run.segment_run import Answer, store_answer
+from sanerf.run.segment_run import Answer, Asked, store_answer
 from sanerf.run.stages import Stages
 from sanerf.run.views import run_cameras, training_cameras
 from sanerf.segmenter.protocol import ViewPrompts
@@ -87,7 +87,7 @@ def segment_sa3d(
                 for name, (start, _), of in zip(names, starts, carried, strict=True)
             },
         }
-        return store_answer(run, kept, field, rays=rays, masks=masks, stages=stages, said=said)
+        return store_answer(run, Asked(kept, said), field, rays=rays, masks=masks, stages=stages)
 
 
 def segment_isrf(
@@ -119,7 +119,7 @@ def segment_isrf(
         field = VotedField([cells.volume(region) for region in regions])
         stages.end("grow")
         said = {"method": "isrf", **vars(replace(source, container="field")), "seed": seed}
-        return store_answer(run, kept, field, rays=rays, masks={}, stages=stages, said=said)
+        return store_answer(run, Asked(kept, said), field, rays=rays, masks={}, stages=stages)
 
 
 def distilled_features(decoder: Decoder, stages: Stages) -> FeaturesAt:
