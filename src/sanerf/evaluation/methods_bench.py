@@ -15,8 +15,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor
 
 import sanerf
 from sanerf.data.images import load_mask
@@ -32,10 +30,10 @@ from sanerf.files import atomic_folder, write_png
 from sanerf.kernels.backend import kernels_for
 from sanerf.progress import Progress
 from sanerf.run.folder import Run, load_renderer
+from sanerf.run.segmentation import margin_mask
 from sanerf.run.views import run_cameras, run_image
 from sanerf.segmenter.cache import FeatureCache
 from sanerf.segmenter.load import load_segmenter
-from sanerf.shapes import Bool, Float
 
 PROTOCOL_VERSION = 1
 """Raised whenever the same masks would get other figures, or what is kept of them has another form."""
@@ -309,13 +307,6 @@ def write_and_score(
             masks.append(ScoredMask(name, view, counts[-1].iou, margin is not None))
         objects[name] = averaged_metrics(counts, scene.averaged)
     return objects, masks
-
-
-def margin_mask(margin: Float[Tensor, "mh mw"], height: int, width: int) -> Bool[Tensor, "h w"]:
-    """The mask of a margin at another resolution: interpolated, then cut at zero, as `RenderedObjects.mask` does."""
-    if margin.shape != (height, width):
-        margin = F.interpolate(margin[None, None], (height, width), mode="bilinear", antialias=True)[0, 0]
-    return (margin > 0).cpu()
 
 
 def averaged_metrics(counts: Sequence[MaskCounts], averaged: str) -> dict[str, float]:
