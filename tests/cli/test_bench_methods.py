@@ -4,11 +4,12 @@ import csv
 import json
 import shutil
 from dataclasses import replace
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
 import torch
-from command_process import assert_refused
+from command_process import assert_refused, in_a_process
 from command_stage import HEIGHT, TEST, VIEWS, WIDTH, write_masks, write_prompts, write_scene
 from mean_colour import ByMeanColour
 from PIL import Image
@@ -239,6 +240,31 @@ def test_scenes_are_looked_through_before_the_first_is_trained(sanerf, tmp_path)
     assert not out.exists()
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed: pip install 'sanerf[ray]'")
+def test_rays_workers_train_and_answer_like_this_process(tmp_path):
+    for name in ("a", "b"):
+        scene = write_scene(tmp_path / "data" / name)
+        write_masks(scene / "masks")
+        write_prompts(scene / "prompts.json")
+        shutil.copytree(scene / "masks", tmp_path / "theirs" / name)
+    call = ("bench", "methods", "--data", "data", "--steps", "3", "--methods", "masks:theirs,sam", "--json")
+    prelude = f"import os; os.chdir({str(tmp_path)!r})"
+    here = in_a_process(*call, "--out", "here", prelude=prelude)
+    assert here.code == 0, here.err
+    ray = in_a_process(*call, "--out", "fanned", "--engine", "ray", "--workers", "2", prelude=prelude)
+    assert ray.code == 0, ray.err
+    expected, result = json.loads(here.out), json.loads(ray.out)
+    assert result["jobs"] == 4 and result["failed"] == [] and "jobs 4/4" in ray.err and "scenes 2/2" in ray.err
+    assert result["groups"]["scenes"]["theirs"] == expected["groups"]["scenes"]["theirs"]
+    kept = {path.relative_to(tmp_path / "here") for path in (tmp_path / "here" / "masks").rglob("*.png")}
+    assert kept == {path.relative_to(tmp_path / "fanned") for path in (tmp_path / "fanned" / "masks").rglob("*.png")}
+    # What Ray's workers did is kept as if it had been done here.
+    again = in_a_process(*call, "--out", "fanned", prelude=prelude)
+    assert json.loads(again.out)["groups"] == result["groups"] and "jobs 4/4" in again.err
+    assert "Ray" not in ray.err and "raylet" not in ray.err
+
+
 def test_what_cannot_be_is_refused_in_one_sentence(call, stage, sanerf, tmp_path):
     assert_refused(sanerf("bench", "methods", stage.run), "bench methods needs --out and scenes")
     assert_refused(
@@ -249,6 +275,12 @@ def test_what_cannot_be_is_refused_in_one_sentence(call, stage, sanerf, tmp_path
     assert_refused(sanerf(*call, "--steps", "0"), "--steps should be at least 1, not 0")
     (tmp_path / "sam").mkdir()
     assert_refused(sanerf(*call, "--methods", f"masks:{tmp_path / 'sam'}"), "two methods would be called 'sam'")
+    assert_refused(sanerf(*call, "--workers", "0"), "--workers should be at least 1, not 0")
+    assert_refused(sanerf(*call, "--workers", "3"), "--workers are those of --engine ray")
+    assert_refused(
+        sanerf("bench", "clicks", stage.run, "--out", tmp_path / "out", "--engine", "ray"),
+        "bench clicks has no use for --engine, which is for methods$",
+    )
     assert_refused(sanerf(*call, "--noise", "both", "--arms", "all"), "has no use for --arms, which is for aggregator$")
     assert_refused(
         sanerf("bench", "segmenter", "--data", tmp_path, "--masks", tmp_path),

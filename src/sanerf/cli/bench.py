@@ -21,7 +21,7 @@ _USED = {
     "segmenter": ("data", "segmenter", "baselines", "u2net", "out"),
     "aggregator": (*_OF_RUNS, "arms", "noise"),
     "clicks": (*_OF_RUNS, "segmenter", "clickers", "every"),
-    "methods": (*_OF_RUNS, "data", "segmenter", "methods", "prompts", "steps"),
+    "methods": (*_OF_RUNS, "data", "segmenter", "methods", "prompts", "steps", "engine", "workers"),
     "protocols": ("data",),
 }
 """The options of each suite, beside those of every command."""
@@ -78,8 +78,10 @@ class Bench(CommonOptions):
     """for methods of one scene: its prompts; by default prompts.json in the scene"""
     steps: int = 3000
     """for methods: training steps of the scenes in --data, whose fields are kept in --out"""
-    engine: Literal["local"] = "local"
-    """where it runs, for scripts that say so; there is local alone so far"""
+    engine: Literal["local", "ray"] = "local"
+    """where jobs are done: here, one after the other, or, for methods, by Ray's workers (docs/methods.md)"""
+    workers: int = 2
+    """for methods with --engine ray: how many jobs at once; they share the cores"""
 
     @property
     def goes_on(self) -> bool:
@@ -143,7 +145,7 @@ class Bench(CommonOptions):
         print_result(self, {**figures, "peak_memory_gb": peak_memory_gb()}, lines)
 
     def _run_methods(self) -> None:
-        from sanerf.evaluation.engines import run_here
+        from sanerf.evaluation.engines import open_engine
         from sanerf.evaluation.methods import chosen_methods
         from sanerf.evaluation.methods_jobs import Bench as MethodsBench
         from sanerf.evaluation.methods_scenes import check_labels
@@ -158,18 +160,23 @@ class Bench(CommonOptions):
             )
         if self.steps < 1:
             raise UserError(f"--steps should be at least 1, not {self.steps}")
+        if self.workers < 1:
+            raise UserError(f"--workers should be at least 1, not {self.workers}")
+        if self.engine == "local" and self.workers != type(self).workers:
+            raise UserError("--workers are those of --engine ray; ask for both")
         methods, seeds, device = chosen_methods(_listed(self.methods)), self._seeds(), open_device(self).type
         if any(method.container is not None for method in methods.values()):
             check_segmenter(self.segmenter)
+        opened = open_engine(self.engine, self.workers, device)
         # All that is wrong with scenes, before the first is trained.
         scenes, found = self._scenes_of_runs(), self._scenes_of_data()
         check_labels([one.label for one in (*scenes, *found)])
         open_own_folder(self.out, WRITER)
         bench = MethodsBench(self.segmenter, device, self.out)
-        with progress_bars() as progress:
-            scenes += train_scenes(found, TrainScene(self.out, self.steps, self.seed, device), run_here, progress)
+        with opened as engine, progress_bars() as progress:
+            scenes += train_scenes(found, TrainScene(self.out, self.steps, self.seed, device), engine, progress)
             figures, lines = run_methods_suite(
-                scenes, methods=methods, seeds=seeds, bench=bench, engine=run_here, progress=progress
+                scenes, methods=methods, seeds=seeds, bench=bench, engine=engine, progress=progress
             )
         for failure in figures["failed"]:
             say(f"note: {failure['method']} failed in {failure['scene']}, seed {failure['seed']}: {failure['why']}")
