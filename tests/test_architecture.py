@@ -11,6 +11,7 @@ FOUNDATION = {
     "errors": set(),
     "progress": set(),
     "torchrun": set(),
+    "peak_memory": set(),
     "files": {"shapes", "errors"},
     "locks": {"errors"},
 }

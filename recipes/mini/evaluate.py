@@ -14,9 +14,10 @@ from pathlib import Path
 
 import torch
 
-from sanerf.cli.console import peak_memory_gb, progress_bars
+from sanerf.cli.console import progress_bars
 from sanerf.data.masked_pictures import find_masked_pictures
 from sanerf.evaluation.segmenter_suite import run_segmenter_suite
+from sanerf.peak_memory import peak_memory_gb
 from sanerf.segmenter.mini.segmenter import LONG_SIDE, WEIGHTS, load_mini
 
 

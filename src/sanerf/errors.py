@@ -28,6 +28,21 @@ class ProcessLostError(RuntimeError):
         )
 
 
+class WorkerLostError(RuntimeError):
+    """Workers that jobs were handed to were killed, each time that the job was done again. The command line exits with
+    1.
+
+    `jobs` is how many are not done, `reason` what Ray said of the first.
+    """
+
+    def __init__(self, jobs: int, reason: str):
+        super().__init__(
+            f"the workers of {jobs} job{'s' if jobs > 1 else ''} were killed again and again, perhaps for want of "
+            f"memory ({reason}); all other results are kept, and the same command goes on from there, if need be with "
+            "fewer --workers"
+        )
+
+
 class DownloadError(RuntimeError):
     """A file could not be fetched: no network, a server that refuses or breaks off, or bytes that are not the file's.
     The command line exits with 1."""

@@ -4,16 +4,20 @@ import csv
 import json
 import shutil
 from dataclasses import replace
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
 import torch
-from command_process import assert_refused
-from command_stage import HEIGHT, TEST, WIDTH, write_masks, write_scene
+from command_process import assert_refused, in_a_process
+from command_stage import HEIGHT, TEST, VIEWS, WIDTH, write_masks, write_prompts, write_scene
+from mean_colour import ByMeanColour
 from PIL import Image
 
 import sanerf.evaluation.methods_bench as bench
+import sanerf.evaluation.methods_features
 import sanerf.run.decoding
+from sanerf.errors import UserError
 from sanerf.evaluation.methods import METHODS
 from sanerf.segmenter.protocol import ImageFeatures, MaskHypotheses
 
@@ -23,7 +27,10 @@ RADIUS = 4.0
 class Disc:
     """Answers with a disc about the first click inside."""
 
-    name, fingerprint = "disc", "disc-1"
+    name = "disc"
+
+    def __init__(self, radius: float = RADIUS):
+        self.radius, self.fingerprint = radius, f"disc of {radius}"
 
     def encode(self, image):
         return ImageFeatures({"nothing": torch.zeros(1)}, image.shape[0], image.shape[1])
@@ -35,15 +42,20 @@ class Disc:
         out = []
         for prompt in prompts:
             x, y = prompt.points[prompt.labels == 1][0].tolist()
-            inside = (columns - x) ** 2 + (rows - y) ** 2 <= RADIUS**2
+            inside = (columns - x) ** 2 + (rows - y) ** 2 <= self.radius**2
             out.append(MaskHypotheses(torch.where(inside, 4.0, -4.0)[None], torch.tensor([0.9])))
         return out
 
 
+def use(segmenter, patched) -> None:
+    """Let every --segmenter be this one."""
+    for module in (sanerf.run.decoding, sanerf.evaluation.methods_features, bench):
+        patched.setattr(module, "load_segmenter", lambda text, device: segmenter)
+
+
 @pytest.fixture
 def call(stage, tmp_path, monkeypatch):
-    for module in (sanerf.run.decoding, bench):
-        monkeypatch.setattr(module, "load_segmenter", lambda text, device: Disc())
+    use(Disc(), monkeypatch)
     out = tmp_path / "out"
     return ("bench", "methods", stage.run, "--masks", stage.masks, "--prompts", stage.prompts, "--out", out)
 
@@ -91,7 +103,7 @@ def test_figures_and_masks_and_that_a_stopped_call_goes_on(call, stage, sanerf, 
         "seconds": result["scenes"]["scene"]["sanerf-instant"]["seconds"],
         "peak_memory_gb": result["scenes"]["scene"]["sanerf-instant"]["peak_memory_gb"],
     }
-    assert result["encode_seconds"]["scene"] >= 0
+    assert result["once_seconds"]["scene"].keys() == {"encode"}
     with open(out / "objects.csv", newline="") as file:
         lines = list(csv.DictReader(file))
     assert [(line["method"], line["object"]) for line in lines] == [("sanerf-instant", "ball"), ("sam", "ball")]
@@ -116,6 +128,65 @@ def test_figures_and_masks_and_that_a_stopped_call_goes_on(call, stage, sanerf, 
         assert (out / path).read_bytes() == (tmp_path / "out2" / path).read_bytes()
 
 
+def test_masks_are_those_of_the_segmenter_that_was_asked_for_last(call, sanerf, tmp_path, monkeypatch):
+    disc = tmp_path / "out" / "masks" / "sam-0" / "scene" / "ball" / "0.png"
+    call = (*call, "--objects", "ball", "--methods", "sam", "--json")
+    answers = {}
+    for radius in (4.0, 6.0, 4.0):
+        use(Disc(radius), monkeypatch)
+        ended = sanerf(*call)
+        assert ended.code == 0, ended.err
+        assert mask_at(disc).sum() == pytest.approx(np.pi * radius**2, rel=0.12)
+        figures = json.loads(ended.out)["groups"]
+        assert answers.setdefault(radius, figures) == figures
+    # Kept once, this is not done again.
+    monkeypatch.setitem(METHODS, "sam", replace(METHODS["sam"], answer=stop))
+    assert json.loads(sanerf(*call).out)["groups"] == answers[4.0]
+
+
+def test_the_feature_field_is_learnt_once_for_all_and_outlives_other_prompts(
+    call, stage, sanerf, tmp_path, monkeypatch
+):
+    segmenter = ByMeanColour()
+    use(segmenter, monkeypatch)
+    call = (*call, "--objects", "ball", "--methods", "san", "--json")
+    ended = sanerf(*call)
+    assert ended.code == 0, ended.err
+    first = json.loads(ended.out)
+    assert first["jobs"] == 1 and first["once_seconds"]["scene"].keys() == {"encode", "sample", "distil"}
+    assert segmenter.encoded == len(VIEWS) - len(TEST)
+    with open(tmp_path / "out" / "stages.csv", newline="") as file:
+        once, job = csv.DictReader(file)
+    assert once["method"] == "(once for all)" and float(once["distil"]) > 0
+    assert float(job["distil"]) < float(once["distil"]) / 5
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "out" / "work" / "features").rglob("*.safetensors")}
+    # Another click: the job is done again, on the same features.
+    other = write_prompts(tmp_path / "prompts.json", xy=[15.0, 10.0])
+    again = json.loads(sanerf(*(other if word == stage.prompts else word for word in call)).out)
+    assert again["groups"] != first["groups"] and again["once_seconds"] == first["once_seconds"]
+    assert kept and all(path.stat().st_mtime_ns == when for path, when in kept.items())
+    assert segmenter.encoded == len(VIEWS) - len(TEST)
+
+
+def test_a_method_that_fails_with_one_seed_has_no_figure(call, sanerf, tmp_path, monkeypatch):
+    answer = METHODS["sanerf-instant"].answer
+
+    def unlucky(task):
+        if task.seed == 0:
+            raise UserError("no luck")
+        return answer(task)
+
+    monkeypatch.setitem(METHODS, "sanerf-instant", replace(METHODS["sanerf-instant"], answer=unlucky))
+    ended = sanerf(*call, "--objects", "ball", "--methods", "sanerf-instant,sam", "--seeds", "0,1", "--json")
+    assert ended.code == 0, ended.err
+    result = json.loads(ended.out)
+    assert result["jobs"] == 2 and [failure["why"] for failure in result["failed"]] == ["no luck"]
+    assert result["groups"]["scenes"]["sanerf-instant"] is None and result["scenes"]["scene"]["sanerf-instant"] is None
+    assert result["groups"]["scenes"]["sam"]["iou"]["seeds"] == 1
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "1 objects" in page and "0 objects" not in page
+
+
 def test_masks_of_another_program_and_a_method_that_fails(call, stage, sanerf, tmp_path):
     shutil.copytree(stage.masks, tmp_path / "theirs" / "scene")
     (tmp_path / "theirs" / "scene" / "wall" / "8.png").unlink()
@@ -132,6 +203,7 @@ def test_masks_of_another_program_and_a_method_that_fails(call, stage, sanerf, t
     theirs = result["groups"]["scenes"]["theirs"]
     assert theirs["iou"]["mean"] == pytest.approx((1 + wall_iou) / 2, abs=1e-4)
     assert theirs["acc"]["mean"] == pytest.approx((1 + wall_acc) / 2, abs=1e-4)
+    assert "IoU 0.00, no answer" in (tmp_path / "out" / "report.html").read_text()
     assert "–" in (tmp_path / "out" / "table1.md").read_text()
 
 
@@ -157,6 +229,42 @@ def test_scenes_of_a_protocol_are_trained_once_with_the_views_that_their_file_ho
     assert (run / "radiance.safetensors").stat().st_mtime_ns == trained
 
 
+def test_scenes_are_looked_through_before_the_first_is_trained(sanerf, tmp_path):
+    data, out = tmp_path / "data", tmp_path / "out"
+    for name, view in (("a", "9.png"), ("b", "99.png")):
+        scene = write_scene(data / name)
+        write_masks(scene / "masks")
+        write_prompts(scene / "prompts.json", view=view)
+    call = ("bench", "methods", "--data", data, "--out", out, "--steps", "3", "--methods", "sam")
+    assert_refused(sanerf(*call), "b/prompts.json: .* no view '99.png'")
+    assert not out.exists()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed: pip install 'sanerf[ray]'")
+def test_rays_workers_train_and_answer_like_this_process(tmp_path):
+    for name in ("a", "b"):
+        scene = write_scene(tmp_path / "data" / name)
+        write_masks(scene / "masks")
+        write_prompts(scene / "prompts.json")
+        shutil.copytree(scene / "masks", tmp_path / "theirs" / name)
+    call = ("bench", "methods", "--data", "data", "--steps", "3", "--methods", "masks:theirs,sam", "--json")
+    prelude = f"import os; os.chdir({str(tmp_path)!r})"
+    here = in_a_process(*call, "--out", "here", prelude=prelude)
+    assert here.code == 0, here.err
+    ray = in_a_process(*call, "--out", "fanned", "--engine", "ray", "--workers", "2", prelude=prelude)
+    assert ray.code == 0, ray.err
+    expected, result = json.loads(here.out), json.loads(ray.out)
+    assert result["jobs"] == 4 and result["failed"] == [] and "jobs 4/4" in ray.err and "scenes 2/2" in ray.err
+    assert result["groups"]["scenes"]["theirs"] == expected["groups"]["scenes"]["theirs"]
+    kept = {path.relative_to(tmp_path / "here") for path in (tmp_path / "here" / "masks").rglob("*.png")}
+    assert kept == {path.relative_to(tmp_path / "fanned") for path in (tmp_path / "fanned" / "masks").rglob("*.png")}
+    # What Ray's workers did is kept as if it had been done here.
+    again = in_a_process(*call, "--out", "fanned", prelude=prelude)
+    assert json.loads(again.out)["groups"] == result["groups"] and "jobs 4/4" in again.err
+    assert "Ray" not in ray.err and "raylet" not in ray.err
+
+
 def test_what_cannot_be_is_refused_in_one_sentence(call, stage, sanerf, tmp_path):
     assert_refused(sanerf("bench", "methods", stage.run), "bench methods needs --out and scenes")
     assert_refused(
@@ -167,6 +275,17 @@ def test_what_cannot_be_is_refused_in_one_sentence(call, stage, sanerf, tmp_path
     assert_refused(sanerf(*call, "--steps", "0"), "--steps should be at least 1, not 0")
     (tmp_path / "sam").mkdir()
     assert_refused(sanerf(*call, "--methods", f"masks:{tmp_path / 'sam'}"), "two methods would be called 'sam'")
+    assert_refused(sanerf(*call, "--workers", "0"), "--workers should be at least 1, not 0")
+    assert_refused(sanerf(*call, "--workers", "3"), "--workers are those of --engine ray")
+    assert_refused(
+        sanerf("bench", "clicks", stage.run, "--out", tmp_path / "out", "--engine", "ray"),
+        "bench clicks has no use for --engine, which is for methods$",
+    )
+    assert_refused(sanerf(*call, "--noise", "both", "--arms", "all"), "has no use for --arms, which is for aggregator$")
+    assert_refused(
+        sanerf("bench", "segmenter", "--data", tmp_path, "--masks", tmp_path),
+        "bench segmenter has no use for --masks, which is for aggregator, clicks, methods$",
+    )
     empty = tmp_path / "empty"
     empty.mkdir()
     assert_refused(sanerf("bench", "methods", "--data", empty, "--out", tmp_path / "out"), "has no scene with prompts")

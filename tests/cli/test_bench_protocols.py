@@ -9,8 +9,8 @@ from command_process import assert_refused
 from command_stage import write_masks, write_scene
 
 from sanerf.errors import UserError
-from sanerf.evaluation.protocol_state import protocol_lines
-from sanerf.evaluation.protocols import protocols, read_protocol
+from sanerf.evaluation.methods_scenes import TEST_VIEWS
+from sanerf.evaluation.protocols import Protocol, protocols, read_protocol
 
 PAGE = Path(__file__).parents[2] / "docs" / "protocols.md"
 CARD = {
@@ -56,6 +56,30 @@ def test_a_wrong_card_is_refused():
             read_protocol(json.dumps({**CARD, **change}))
     with pytest.raises(UserError, match="the key 'title' is missing"):
         read_protocol(json.dumps({key: value for key, value in CARD.items() if key != "title"}))
+
+
+def protocol_lines(card: Protocol) -> list[str]:
+    """A card in Markdown, as it stands in docs/protocols.md."""
+    names = ", ".join(scene.name + (f" ({scene.note})" if scene.note else "") for scene in card.scenes)
+    listed = "" if card.scenes_listed else " (not listed in the publication)"
+    holdout = {"every:8": "every eighth", None: "the scene's own"}.get(card.holdout, card.holdout)
+    rows = [
+        ("from", card.source),
+        (f"scenes{listed}", names or "any of the data set"),
+        ("prompts", card.prompts),
+        ("views scored", f"{card.views} Without `{TEST_VIEWS}`: {holdout}."),
+        ("visibility", card.visibility),
+        ("metrics", card.metrics),
+        ("data", card.data),
+        ("licence", card.licence),
+        ("how to lay it out", card.layout),
+    ]
+    lines = [f"## {card.title}", "", f"`{card.id}`", "", "| | |", "|---|---|", *(f"| {a} | {b} |" for a, b in rows)]
+    lines += ["", "| left open | done here |", "|---|---|", *(f"| {o.question} | {o.choice} |" for o in card.open)]
+    if card.published:
+        lines += ["", f"Published ({card.published_in}), in per cent:", "", "| | Acc | mIoU |", "|---|---|---|"]
+        lines += [f"| {name} | {figure.acc:.1f} | {figure.miou:.1f} |" for name, figure in card.published.items()]
+    return lines
 
 
 def test_the_page_is_what_the_cards_say():

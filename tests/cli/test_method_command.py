@@ -11,7 +11,6 @@ from command_process import assert_refused, files
 from command_stage import HEIGHT, WIDTH
 from PIL import Image
 
-from sanerf.evaluation.baselines import methods
 from sanerf.run import decoding
 from sanerf.segmenter.protocol import ImageFeatures, MaskHypotheses
 
@@ -97,7 +96,7 @@ def test_isrf_is_stored_and_scored_with_features_that_tell_the_objects_apart(
     def in_or_near_the_ball(decoder, stages):
         return lambda p: (decoder.run.scene.world_from_file.inverse().apply(p).norm(dim=1, keepdim=True) < 0.9).float()
 
-    monkeypatch.setattr(methods, "distilled_features", in_or_near_the_ball)
+    monkeypatch.setattr(segment, "distilled_features", in_or_near_the_ball)
     ended = sanerf("segment", run, "--prompts", clicks, "--method", "isrf", "--json")
     assert ended.code == 0, ended.err
     result = json.loads(ended.out)

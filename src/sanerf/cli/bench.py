@@ -1,22 +1,30 @@
 """`sanerf bench SUITE`: segmenter, aggregator, clicks, methods and protocols."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from sanerf.cli.console import CommonOptions, open_device, optional, peak_memory_gb, print_result, progress_bars, say
+from sanerf.cli.console import CommonOptions, open_device, optional, print_result, progress_bars, say
 from sanerf.errors import UserError
+from sanerf.peak_memory import peak_memory_gb
 
 if TYPE_CHECKING:
     from sanerf.evaluation.aggregator_cases import Case
     from sanerf.evaluation.box_baselines import BoxMethod
-    from sanerf.evaluation.methods_scenes import BenchScene
-    from sanerf.progress import Progress
+    from sanerf.evaluation.methods_scenes import BenchScene, FoundScene
 
-SUITES = ("segmenter", "aggregator", "clicks", "methods", "protocols")
 BASELINES = ("grabcut", "u2net")
+_OF_RUNS = ("runs", "out", "masks", "objects", "seeds")
+_USED = {
+    "segmenter": ("data", "segmenter", "baselines", "u2net", "out"),
+    "aggregator": (*_OF_RUNS, "arms", "noise"),
+    "clicks": (*_OF_RUNS, "segmenter", "clickers", "every"),
+    "methods": (*_OF_RUNS, "data", "segmenter", "methods", "prompts", "steps", "engine", "workers"),
+    "protocols": ("data",),
+}
+"""The options of each suite, beside those of every command."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +78,10 @@ class Bench(CommonOptions):
     """for methods of one scene: its prompts; by default prompts.json in the scene"""
     steps: int = 3000
     """for methods: training steps of the scenes in --data, whose fields are kept in --out"""
-    engine: Literal["local"] = "local"
-    """where it runs, for scripts that say so; there is local alone so far"""
+    engine: Literal["local", "ray"] = "local"
+    """where jobs are done: here, one after the other, or, for methods, by Ray's workers (docs/methods.md)"""
+    workers: int = 2
+    """for methods with --engine ray: how many jobs at once; they share the cores"""
 
     @property
     def goes_on(self) -> bool:
@@ -79,8 +89,9 @@ class Bench(CommonOptions):
         return self.out is not None
 
     def run(self) -> None:
-        if self.suite not in SUITES:
-            raise UserError(f"there is no suite {self.suite!r} to bench; there is {', '.join(SUITES)}")
+        if self.suite not in _USED:
+            raise UserError(f"there is no suite {self.suite!r} to bench; there is {', '.join(_USED)}")
+        self._refuse_options_of_others()
         if self.suite == "protocols":
             self._list_protocols()
         elif self.suite == "methods":
@@ -91,6 +102,13 @@ class Bench(CommonOptions):
             self._run_clicks()
         else:
             self._run_segmenter()
+
+    def _refuse_options_of_others(self) -> None:
+        own = ("suite", "runs", *(option.name for option in fields(CommonOptions)), *_USED[self.suite])
+        for option in fields(self):
+            if option.name not in own and getattr(self, option.name) != option.default:
+                users = ", ".join(suite for suite, used in _USED.items() if option.name in used)
+                raise UserError(f"bench {self.suite} has no use for --{option.name}, which is for {users}")
 
     def _run_aggregator(self) -> None:
         from sanerf.evaluation.aggregator_arms import ARMS, USUAL, chosen_arms
@@ -127,11 +145,11 @@ class Bench(CommonOptions):
         print_result(self, {**figures, "peak_memory_gb": peak_memory_gb()}, lines)
 
     def _run_methods(self) -> None:
-        from sanerf.evaluation.engines import run_here
+        from sanerf.evaluation.engines import open_engine
         from sanerf.evaluation.methods import chosen_methods
-        from sanerf.evaluation.methods_bench import Bench as MethodsBench
+        from sanerf.evaluation.methods_jobs import Bench as MethodsBench
         from sanerf.evaluation.methods_scenes import check_labels
-        from sanerf.evaluation.methods_suite import REPORT, WRITER, run_methods_suite
+        from sanerf.evaluation.methods_suite import REPORT, WRITER, TrainScene, run_methods_suite, train_scenes
         from sanerf.files import open_own_folder
         from sanerf.segmenter.load import check_segmenter
 
@@ -142,31 +160,31 @@ class Bench(CommonOptions):
             )
         if self.steps < 1:
             raise UserError(f"--steps should be at least 1, not {self.steps}")
+        if self.workers < 1:
+            raise UserError(f"--workers should be at least 1, not {self.workers}")
+        if self.engine == "local" and self.workers != type(self).workers:
+            raise UserError("--workers are those of --engine ray; ask for both")
         methods, seeds, device = chosen_methods(_listed(self.methods)), self._seeds(), open_device(self).type
-        if any(method.asks_segmenter for method in methods.values()):
+        if any(method.container is not None for method in methods.values()):
             check_segmenter(self.segmenter)
-        scenes = self._scenes_of_runs()
-        if self.data is None:
-            open_own_folder(self.out, WRITER)
-        with progress_bars() as progress:
-            if self.data is not None:
-                scenes += self._scenes_of_data(device, progress)
-                check_labels([scene.label for scene in scenes])
+        opened = open_engine(self.engine, self.workers, device)
+        # All that is wrong with scenes, before the first is trained.
+        scenes, found = self._scenes_of_runs(), self._scenes_of_data()
+        check_labels([one.label for one in (*scenes, *found)])
+        open_own_folder(self.out, WRITER)
+        bench = MethodsBench(self.segmenter, device, self.out)
+        with opened as engine, progress_bars() as progress:
+            scenes += train_scenes(found, TrainScene(self.out, self.steps, self.seed, device), engine, progress)
             figures, lines = run_methods_suite(
-                scenes,
-                methods=methods,
-                seeds=seeds,
-                bench=MethodsBench(self.segmenter, device, self.out),
-                engine=run_here,
-                progress=progress,
+                scenes, methods=methods, seeds=seeds, bench=bench, engine=engine, progress=progress
             )
         for failure in figures["failed"]:
             say(f"note: {failure['method']} failed in {failure['scene']}, seed {failure['seed']}: {failure['why']}")
         say(f"report: {self.out / REPORT}")
-        print_result(self, {**figures, "peak_memory_gb": peak_memory_gb()}, lines)
+        print_result(self, {**figures, "peak_memory_gb": bench.memory.in_all_gb()}, lines)
 
     def _scenes_of_runs(self) -> "list[BenchScene]":
-        from sanerf.evaluation.methods_scenes import UNGROUPED, bench_scene, check_labels
+        from sanerf.evaluation.methods_scenes import UNGROUPED, BenchScene, found_scene
         from sanerf.run.folder import open_run
         from sanerf.run.relink import check_photographs
 
@@ -178,37 +196,26 @@ class Bench(CommonOptions):
         labels = [run.scene.root.resolve().name for run in opened]
         if len(set(labels)) < len(labels):
             labels = [run.path.resolve().name for run in opened]
-        check_labels(labels)
-        scenes = []
+        scenes, objects = [], _listed(self.objects)
         for run, label in zip(opened, labels, strict=True):
             check_photographs(run)
-            objects = _listed(self.objects)
-            scenes.append(bench_scene(run, label, UNGROUPED, prompts=self.prompts, masks=self.masks, objects=objects))
+            asked = found_scene(run.scene, label, UNGROUPED, prompts=self.prompts, masks=self.masks, objects=objects)
+            scenes.append(BenchScene.of(asked, run))
         return scenes
 
-    def _scenes_of_data(self, device: str, progress: "Progress") -> "list[BenchScene]":
-        """The scenes of --data, trained."""
-        from sanerf.evaluation.engines import run_here
-        from sanerf.evaluation.methods_scenes import bench_scene, find_scenes
-        from sanerf.evaluation.methods_suite import WRITER, TrainScene
-        from sanerf.files import open_own_folder
+    def _scenes_of_data(self) -> "list[FoundScene]":
+        """The scenes of --data."""
+        from sanerf.evaluation.methods_scenes import find_scenes, found_scene
 
-        assert self.data is not None and self.out is not None
-        found, notes = find_scenes(self.data)
+        if self.data is None:
+            return []
+        folders, notes = find_scenes(self.data)
         for note in notes:
             say(f"note: {note}, so it is left out")
-        open_own_folder(self.out, WRITER)
-        scenes: list[BenchScene] = []
         objects = _listed(self.objects)
-        train = TrainScene(self.out, self.steps, self.seed, device, progress)
-        run_here(
-            train,
-            found,
-            lambda folder, run: scenes.append(
-                bench_scene(run, folder.label, folder.group, prompts=None, masks=None, objects=objects)
-            ),
-        )
-        return scenes
+        return [
+            found_scene(one.load(), one.label, one.group, prompts=None, masks=None, objects=objects) for one in folders
+        ]
 
     def _list_protocols(self) -> None:
         from sanerf.evaluation.protocol_state import protocol_state, state_lines, state_to_json

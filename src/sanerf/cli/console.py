@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import tyro
 
 from sanerf.errors import UserError
+from sanerf.peak_memory import peak_memory_gb
 from sanerf.torchrun import is_first_process
 
 if TYPE_CHECKING:
@@ -51,17 +52,6 @@ def open_device(options: CommonOptions) -> "torch.device":
     if options.device == "cuda" and not available:
         raise UserError("--device cuda: no CUDA device is available to torch here; use --device cpu")
     return torch.device("cuda" if options.device != "cpu" and available else "cpu")
-
-
-def peak_memory_gb() -> float | None:
-    """The most memory this process has held so far, in 1e9 bytes to two decimals. None where the system has no such
-    account for Python's standard library to read, as on Windows."""
-    try:
-        import resource
-    except ImportError:
-        return None
-    unit = 1 if sys.platform == "darwin" else 1024
-    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9, 2)
 
 
 def peak_memory_note() -> str:

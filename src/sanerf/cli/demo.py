@@ -8,12 +8,12 @@ from pathlib import Path
 from sanerf.cli.console import (
     CommonOptions,
     open_device,
-    peak_memory_gb,
     peak_memory_note,
     print_result,
     progress_bars,
     say,
 )
+from sanerf.peak_memory import peak_memory_gb
 
 WRITER = "demo"
 """The name in the folder that it writes, by which a later call knows it."""

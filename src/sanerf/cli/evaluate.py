@@ -9,7 +9,6 @@ import tyro
 from sanerf.cli.console import (
     CommonOptions,
     optional,
-    peak_memory_gb,
     peak_memory_note,
     print_result,
     progress_bars,
@@ -17,6 +16,7 @@ from sanerf.cli.console import (
 )
 from sanerf.cli.opened import open_trained
 from sanerf.errors import UserError
+from sanerf.peak_memory import peak_memory_gb
 
 
 @dataclass(frozen=True)

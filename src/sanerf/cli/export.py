@@ -9,13 +9,13 @@ import tyro
 from sanerf.cli.console import (
     CommonOptions,
     optional,
-    peak_memory_gb,
     peak_memory_note,
     print_result,
     progress_bars,
 )
 from sanerf.cli.opened import open_trained
 from sanerf.errors import UserError
+from sanerf.peak_memory import peak_memory_gb
 
 DEFAULT_RESOLUTION = 192
 

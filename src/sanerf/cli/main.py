@@ -13,7 +13,7 @@ from contextlib import redirect_stderr, redirect_stdout
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 import sanerf
-from sanerf.errors import DownloadError, ProcessLostError, UserError, is_out_of_memory
+from sanerf.errors import DownloadError, ProcessLostError, UserError, WorkerLostError, is_out_of_memory
 from sanerf.torchrun import first_one_ends_us, is_first_process, process_count
 
 _INTERRUPTED = "interrupted; nothing is half written"
@@ -74,7 +74,7 @@ def run_command(command) -> int:
         command.run()
     except UserError as error:
         return _fail_once(str(error), 2)
-    except (DownloadError, ProcessLostError) as error:
+    except (DownloadError, ProcessLostError, WorkerLostError) as error:
         return _fail_once(str(error), 1)
     except KeyboardInterrupt:
         return _interrupted(command.goes_on)

@@ -10,12 +10,12 @@ from sanerf.cli.console import (
     CommonOptions,
     open_device,
     optional,
-    peak_memory_gb,
     peak_memory_note,
     print_result,
     progress_bars,
 )
 from sanerf.errors import UserError
+from sanerf.peak_memory import peak_memory_gb
 
 WRITER = "masks --everything"
 """The name in the folder that it writes, by which a later call knows it."""

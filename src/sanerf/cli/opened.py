@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sanerf.cli.console import CommonOptions, open_device, peak_memory_gb, peak_memory_note, print_result, say
+from sanerf.cli.console import CommonOptions, open_device, peak_memory_note, print_result, say
 from sanerf.errors import UserError
+from sanerf.peak_memory import peak_memory_gb
 
 if TYPE_CHECKING:
     from sanerf.data.scene import Scene

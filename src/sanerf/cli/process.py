@@ -6,8 +6,9 @@ from typing import Annotated
 
 import tyro
 
-from sanerf.cli.console import CommonOptions, peak_memory_gb, peak_memory_note, print_result, progress_bars
+from sanerf.cli.console import CommonOptions, peak_memory_note, print_result, progress_bars
 from sanerf.errors import UserError
+from sanerf.peak_memory import peak_memory_gb
 
 
 @dataclass(frozen=True)

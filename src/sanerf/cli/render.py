@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from sanerf.cli.console import CommonOptions, peak_memory_gb, peak_memory_note, print_result, progress_bars
+from sanerf.cli.console import CommonOptions, peak_memory_note, print_result, progress_bars
 from sanerf.cli.opened import load_trained
 from sanerf.errors import UserError
+from sanerf.peak_memory import peak_memory_gb
 
 if TYPE_CHECKING:
     from sanerf.geometry.cameras import Camera

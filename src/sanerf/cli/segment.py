@@ -10,7 +10,6 @@ import tyro
 from sanerf.cli.console import (
     CommonOptions,
     optional,
-    peak_memory_gb,
     peak_memory_note,
     print_result,
     progress_bars,
@@ -18,6 +17,7 @@ from sanerf.cli.console import (
 )
 from sanerf.cli.opened import load_trained
 from sanerf.errors import UserError
+from sanerf.peak_memory import peak_memory_gb
 
 _WITHOUT_PROMPTS = ("run_folder", "remove", *(option.name for option in fields(CommonOptions)))
 """What `--remove` alone goes with; all other options say how prompts become objects."""
@@ -55,7 +55,7 @@ class Segment(CommonOptions):
 
     def run(self) -> None:
         began = time.monotonic()
-        from sanerf.evaluation.baselines.methods import method_of
+        from sanerf.evaluation.baselines.segment import method_of
         from sanerf.prompts.check import check_prompts
         from sanerf.prompts.file import read_prompts
         from sanerf.run.add_objects import Addition, add_objects

@@ -1,14 +1,29 @@
-"""Where a benchmark's jobs are done. There is one engine so far: here, one after the other."""
+"""Where a benchmark's jobs are done: in this process, one after the other, or by Ray's workers (`ray_engine`)."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Literal
 
-Engine = Callable[[Callable[[Any], Any], Sequence[Any], Callable[[Any, Any], None]], None]
-"""`engine(work, items, on_done)` does `work` on each item; `on_done` gets each item with its result, in this process,
-as soon as it is there."""
+from sanerf.progress import Progress
+
+EngineName = Literal["local", "ray"]
+Work = Callable[[Any, Progress], Any]
+"""Does one item, and says how far it has come."""
+Engine = Callable[[Work, Sequence[Any], Progress], Iterator[tuple[Any, Any]]]
+"""`engine(work, items, progress)` does `work` on each item, and gives each with its result as soon as that is there."""
 
 
-def run_here(work: Callable[[Any], Any], items: Sequence[Any], on_done: Callable[[Any, Any], None]) -> None:
+def run_here(work: Work, items: Sequence[Any], progress: Progress) -> Iterator[tuple[Any, Any]]:
     """All items in this process, in their order."""
     for item in items:
-        on_done(item, work(item))
+        yield item, work(item, progress)
+
+
+def open_engine(name: EngineName, workers: int, device: str) -> AbstractContextManager[Engine]:
+    """An engine that ends with the `with` block, for jobs that compute on a kind of device. MissingExtraError where its
+    package is not installed."""
+    if name == "local":
+        return nullcontext(run_here)
+    from sanerf.evaluation.ray_engine import RayEngine
+
+    return RayEngine(workers, device)

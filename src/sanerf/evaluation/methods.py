@@ -15,8 +15,8 @@ import torch
 from sanerf.data.images import load_mask
 from sanerf.data.mask_files import mask_paths
 from sanerf.errors import UserError
-from sanerf.evaluation.baselines.methods import segment_isrf, segment_sa3d
 from sanerf.evaluation.baselines.san import san_masks
+from sanerf.evaluation.baselines.segment import segment_isrf, segment_sa3d
 from sanerf.evaluation.run_evaluation import DecoderAlone, decode_alone
 from sanerf.geometry.cameras import Camera
 from sanerf.progress import Progress
@@ -25,8 +25,7 @@ from sanerf.render.images import Renderer, render_image
 from sanerf.run.containers import ContainerKind, FieldFeatures
 from sanerf.run.decoding import MASKS_PREFIX, MaskSource, lift_prompts, open_decoder
 from sanerf.run.folder import Run
-from sanerf.run.segment_run import Answer as Segmented
-from sanerf.run.segment_run import segment_instantly, segment_run
+from sanerf.run.segment_run import Answer, segment_instantly, segment_run
 from sanerf.run.segmentation import render_objects
 from sanerf.run.stages import Stages
 from sanerf.run.views import run_cameras
@@ -58,7 +57,7 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Answer:
+class MethodAnswer:
     """A method's masks, and the seconds of its stages."""
 
     margins: Margins
@@ -88,21 +87,21 @@ def _nothing(scene: str) -> Sequence[Path]:
 class Method:
     """`what` it is, in words, and the function that answers.
 
-    A method that leaves nothing to chance answers once, whatever the seeds. `asks_segmenter` is false where it needs
-    none. `rooms` are the folders of the package whose sources its figures depend on, as "render" or
-    "evaluation/baselines": when one changes, its jobs are done again.
+    A method that leaves nothing to chance answers once, whatever the seeds. `container` is where it takes features
+    from, which is made before; None where it asks no segmenter. `rooms` are the folders of the package whose sources
+    its figures depend on, as "render" or "evaluation/baselines": when one changes, its jobs are done again.
     """
 
     what: str
-    answer: Callable[[Task], Answer]
+    answer: Callable[[Task], MethodAnswer]
     by_chance: bool = True
-    asks_segmenter: bool = True
+    container: ContainerKind | None = "cache"
     rooms: tuple[str, ...] = ALL_ROOMS
     reads: Callable[[str], Sequence[Path]] = _nothing
     """the files of a scene of that name that it answers from, on which its figures depend, too"""
 
 
-def _segmented(task: Task, segment: Callable[..., Segmented], container: ContainerKind = "cache") -> Answer:
+def _segmented(task: Task, segment: Callable[..., Answer], container: ContainerKind = "cache") -> MethodAnswer:
     """What a way to segment, with the signature of `run.segment_run.segment_run`, shows in the views asked for."""
     source = MaskSource(task.segmenter, container)
     segmentation, seconds = segment(
@@ -113,10 +112,10 @@ def _segmented(task: Task, segment: Callable[..., Segmented], container: Contain
         rendered = render_objects(task.renderer, camera, [segmentation], task.run.background)
         margins[view] = {name: margin.cpu() for name, margin in rendered.margin.items()}
         task.progress("render", done, len(task.cameras))
-    return Answer(margins, {**seconds, "render": time.monotonic() - began})
+    return MethodAnswer(margins, {**seconds, "render": time.monotonic() - began})
 
 
-def _decode_each_view(task: Task) -> Answer:
+def _decode_each_view(task: Task) -> MethodAnswer:
     """The prompts, carried to each view by the field, and the decoder's own mask there. A view that is scored was never
     photographed, as far as a method knows: the decoder sees the rendered picture, as in the paper."""
     run, last = task.run, time.monotonic()
@@ -139,10 +138,10 @@ def _decode_each_view(task: Task) -> Answer:
         margins[view] = {name: mask.probability - 0.5 for name, mask in masks.items()}
         end("decode")
         task.progress("decode", done, len(task.cameras))
-    return Answer(margins, seconds)
+    return MethodAnswer(margins, seconds)
 
 
-def _decode_rendered_features(task: Task) -> Answer:
+def _decode_rendered_features(task: Task) -> MethodAnswer:
     """SAN: the prompts, carried to each view by the field, decoded on the features that a feature field renders."""
     run, stages = task.run, Stages(task.progress, "render")
     decoder = open_decoder(run, task.renderer, task.segmenter, "field")
@@ -157,7 +156,7 @@ def _decode_rendered_features(task: Task) -> Answer:
     margins = {
         view: {name: mask.probability - 0.5 for name, mask in of_view.items()} for view, of_view in masks.items()
     }
-    return Answer(margins, dict(stages.seconds))
+    return MethodAnswer(margins, dict(stages.seconds))
 
 
 METHODS = {
@@ -168,6 +167,7 @@ METHODS = {
     "sanerf-field": Method(
         "`segment --container field`: the same from features that a feature field renders",
         partial(_segmented, segment=segment_run, container="field"),
+        container="field",
     ),
     "sanerf-instant": Method(
         "`segment --instant`: the masks of `sanerf` put to the vote, nothing trained",
@@ -177,6 +177,7 @@ METHODS = {
         "SAN: each view that is scored decoded alone, on the features that a feature field renders there",
         _decode_rendered_features,
         by_chance=False,
+        container="field",
     ),
     "sa3d": Method(
         "SA3D: one view's mask carried to all others through a mask grid",
@@ -185,6 +186,7 @@ METHODS = {
     "isrf": Method(
         "ISRF: distilled features like those of the strokes, grown in space",
         partial(_segmented, segment=segment_isrf),
+        container="field",
     ),
     "sam": Method(
         "the decoder alone, view by view, in the rendered picture of each view that is scored",
@@ -221,7 +223,7 @@ def _masks_of(folder: Path) -> Method:
         f"masks of another program, in {folder.name}/",
         partial(_read_masks, folder),
         by_chance=False,
-        asks_segmenter=False,
+        container=None,
         rooms=(),
         reads=partial(_mask_files, folder),
     )
@@ -231,7 +233,7 @@ def _mask_files(folder: Path, scene: str) -> list[Path]:
     return sorted((folder / scene).rglob("*.png"))
 
 
-def _read_masks(folder: Path, task: Task) -> Answer:
+def _read_masks(folder: Path, task: Task) -> MethodAnswer:
     """Masks that lie in DIR/SCENE/NAME/STEM.png."""
     of_scene = folder / task.scene
     if not of_scene.is_dir():
@@ -244,4 +246,4 @@ def _read_masks(folder: Path, task: Task) -> Answer:
             margins.setdefault(view, {})[name] = load_mask(path).float() - 0.5
     if not margins:
         raise UserError(f"{of_scene} has no mask of {', '.join(names)} in any of the {len(task.cameras)} views")
-    return Answer(margins, {})
+    return MethodAnswer(margins, {})

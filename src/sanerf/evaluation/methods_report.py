@@ -1,7 +1,6 @@
 """The page of the benchmark of methods: the tables, and pictures of all methods side by side, the worst first."""
 
 import math
-import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -11,7 +10,8 @@ from sanerf.data.images import load_mask
 from sanerf.evaluation.error_pictures import COLOURS, error_row
 from sanerf.evaluation.masks import resized_mask
 from sanerf.evaluation.methods import Method
-from sanerf.evaluation.methods_bench import Failure, JobResult
+from sanerf.evaluation.methods_bench import Outcome
+from sanerf.evaluation.methods_jobs import JobResult
 from sanerf.evaluation.methods_scenes import BenchScene
 from sanerf.evaluation.methods_tables import mean_figure
 from sanerf.evaluation.protocols import protocols
@@ -34,39 +34,36 @@ def write_methods_report(
     path: Path,
     tables: Mapping[str, Sequence[Cells]],
     *,
-    results: Sequence[JobResult],
-    failures: Sequence[Failure],
+    outcome: Outcome,
     scenes: Sequence[BenchScene],
     methods: Mapping[str, Method],
-    out: Path,
     footer: str,
 ) -> None:
-    """Write the page of `results`, which are those of `scenes`; their masks lie in `out`."""
+    """Write the page of an outcome, which is that of `scenes` and `methods`, into the folder where their masks lie."""
     sections = [
-        Section("Methods by group of data, per cent", tables=(_table(tables["table1"]), *_published(results))),
+        Section("Methods by group of data, per cent", tables=(_table(tables["table1"]), *_published(outcome))),
         Section("By scene", tables=(_table(tables["scenes"]),)),
         Section(
             "What the methods are", tables=(Table(("method", "what"), tuple((n, m.what) for n, m in methods.items())),)
         ),
-        _side_by_side(results, {scene.label: scene for scene in scenes}, list(methods), out),
+        _side_by_side(outcome, {scene.label: scene for scene in scenes}, path.parent),
         Section("Objects", tables=(_table(tables["objects"]),)),
         Section(
             "Seconds by stage, and memory",
-            "Training views are encoded once for all methods, which is a row of its own. Memory is the most that the "
-            "process held during a job.",
+            "Training views are encoded, and the feature field is learnt, once for all methods, which is a row of its "
+            "own. Memory is the most that the process held during a job.",
             tables=(_table(tables["stages"]),),
         ),
     ]
-    if failures:
-        rows = tuple((f.method, f.scene, str(f.seed), f.why) for f in failures)
+    if outcome.failures:
+        rows = tuple((f.method, f.scene, str(f.seed), f.why) for f in outcome.failures)
         sections.insert(1, Section("Failed", tables=(Table(("method", "scene", "seed", "why"), rows),)))
-    every = list(dict.fromkeys(result.scene for result in results))
     keys = []
     for name in methods:
-        found = mean_figure(results, name, every, "iou")
+        found = mean_figure(outcome, name, list(outcome.groups), "iou")
         if found is not None:
-            objects = sum(len(r.objects) for r in results if r.method == name and r.seed == results[0].seed)
-            keys.append(KeyFigure(f"mIoU, {name}", f"{100 * found.mean:.1f} %", f"{objects} objects"))
+            objects = {(r.scene, of) for r in outcome.results if r.method == name for of in r.objects}
+            keys.append(KeyFigure(f"mIoU, {name}", f"{100 * found.mean:.1f} %", f"{len(objects)} objects"))
     report = Report("Methods side by side", PROTOCOL, tuple(keys), tuple(sections), footer=footer)
     write_text(path, render_html(report))
 
@@ -75,10 +72,10 @@ def _table(rows: Sequence[Cells]) -> Table:
     return Table(rows[0], tuple(rows[1:]))
 
 
-def _published(results: Sequence[JobResult]) -> list[Table]:
+def _published(outcome: Outcome) -> list[Table]:
     """What publications report on the groups that are protocols."""
     out = []
-    for group in dict.fromkeys(result.group for result in results):
+    for group in dict.fromkeys(outcome.groups.values()):
         card = protocols().get(group)
         if card is not None and card.published:
             rows = tuple((name, f"{f.acc:.1f}", f"{f.miou:.1f}") for name, f in card.published.items())
@@ -87,17 +84,15 @@ def _published(results: Sequence[JobResult]) -> list[Table]:
     return out
 
 
-def _side_by_side(
-    results: Sequence[JobResult], scenes: Mapping[str, BenchScene], methods: Sequence[str], out: Path
-) -> Section:
+def _side_by_side(outcome: Outcome, scenes: Mapping[str, BenchScene], out: Path) -> Section:
     """Of every object the view that the first method fits worst, a row each, one picture a method."""
     # Of several seeds the first.
     jobs: dict[tuple[str, str], JobResult] = {}
-    for result in results:
+    for result in outcome.results:
         jobs.setdefault((result.scene, result.method), result)
     worst: dict[tuple[str, str], tuple[float, int]] = {}
     for (scene, method), result in jobs.items():
-        if method == next(name for name in methods if (scene, name) in jobs):
+        if method == next(name for name in outcome.methods if (scene, name) in jobs):
             for mask in result.masks:
                 key = (scene, mask.object)
                 if mask.iou < worst.get(key, (math.inf, 0))[0]:
@@ -107,18 +102,25 @@ def _side_by_side(
         scene = scenes[label]
         truth = load_mask(scene.truth.paths(name, scene.run.scene, [view])[view])
         masks, captions = {}, {}
-        for method in methods:
+        for method in outcome.methods:
             job = jobs.get((label, method))
             masks[method] = _mask(job, scene, name, view, truth, out).numpy()
-            ious = [mask.iou for mask in job.masks if (mask.object, mask.view) == (name, view)] if job else []
-            said = f"IoU {statistics.fmean(ious):.2f}" if ious else "failed"
+            said = _in_words(job, name, view)
             captions[method] = f"{method}: {said}; {name}, {scene.run.scene.views[view].name}, {label}"
         figures += error_row(scene.run.scene.views[view], masks, truth.numpy(), captions)
     text = (
         f"Of each object the view that the first method fits worst, the lowest IoU first, and what the others have "
         f"there: {COLOURS}. Of several seeds the first."
     )
-    return Section("Side by side, the worst first", text, figures=tuple(figures), columns=len(methods))
+    return Section("Side by side, the worst first", text, figures=tuple(figures), columns=len(outcome.methods))
+
+
+def _in_words(job: JobResult | None, name: str, view: int) -> str:
+    """What a job came to in one mask."""
+    if job is None:
+        return "failed"
+    (mask,) = (mask for mask in job.masks if (mask.object, mask.view) == (name, view))
+    return f"IoU {mask.iou:.2f}" + ("" if mask.answered else ", no answer")
 
 
 def _mask(

@@ -80,9 +80,21 @@ def _take(folder: SceneFolder, found: list[SceneFolder], notes: list[str]) -> bo
 
 
 @dataclass(frozen=True)
+class FoundScene:
+    """A scene whose field may be untrained still, with the prompts that every method gets, and the exact masks of the
+    objects and `views` that are scored."""
+
+    label: str
+    group: str
+    scene: Scene
+    prompts: PromptSet
+    truth: TrueMasks
+    views: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class BenchScene:
-    """A trained run with the prompts that every method gets, and the exact masks of the objects and `views` that are
-    scored. `averaged` says over what figures are means (`sanerf.evaluation.protocols`)."""
+    """A trained run with the same. `averaged` says over what figures are means (`sanerf.evaluation.protocols`)."""
 
     label: str
     group: str
@@ -91,6 +103,13 @@ class BenchScene:
     prompts: PromptSet
     truth: TrueMasks
     views: tuple[int, ...]
+
+    @classmethod
+    def of(cls, found: FoundScene, run: Run) -> "BenchScene":
+        """A scene that was found with its field."""
+        card = protocols().get(found.group)
+        averaged = card.averaged if card is not None else "objects"
+        return cls(found.label, found.group, averaged, run, found.prompts, found.truth, found.views)
 
     def digest(self) -> str:
         """Of the trained field, the run's cameras and settings, the prompts with what they name, and the bytes of all
@@ -104,15 +123,14 @@ class BenchScene:
         return out.hexdigest()
 
 
-def bench_scene(
-    run: Run, label: str, group: str, *, prompts: Path | None, masks: Path | None, objects: Collection[str]
-) -> BenchScene:
-    """A trained run with its prompts (by default `prompts.json` in its scene) of all objects or of `objects`, and the
-    exact masks in its held-out views (by default in `masks/` there).
+def found_scene(
+    scene: Scene, label: str, group: str, *, prompts: Path | None, masks: Path | None, objects: Collection[str]
+) -> FoundScene:
+    """A scene with its prompts (by default `prompts.json` in it) of all objects or of `objects`, and the exact masks in
+    its held-out views (by default in `masks/` there).
 
     UserError where there are none, or prompts do not fit the scene.
     """
-    scene, protocol = run.scene, protocols().get(group)
     file, folder = prompts or scene.root / PROMPTS, masks or scene.root / MASKS
     asked = read_prompts(file)
     unknown = sorted(set(objects) - {entry.name for entry in asked.objects})
@@ -127,15 +145,14 @@ def bench_scene(
     if not folder.is_dir():
         raise UserError(f"there is no folder of exact masks {folder}; name another with --masks")
     if not scene.test:
-        raise UserError(f"{run.path} has no held-out view to score; train with --holdout every:8")
+        raise UserError(f"{scene.root} has no held-out view to score; hold some out, as `train --holdout every:8` does")
     of_all = TrueMasks(folder, tuple(entry.name for entry in asked.objects))
     masked = {name: of_all.paths(name, scene, scene.test) for name in of_all.names}
     scored = [name for name in of_all.names if masked[name]]
     if not scored:
-        raise UserError(f"{folder} has no mask of {', '.join(of_all.names)} in any held-out view of {run.path}")
+        raise UserError(f"{folder} has no mask of {', '.join(of_all.names)} in any held-out view of {scene.root}")
     views = tuple(view for view in scene.test if any(view in masked[name] for name in scored))
-    averaged = protocol.averaged if protocol is not None else "objects"
-    return BenchScene(label, group, averaged, run, asked, replace(of_all, names=tuple(scored)), views)
+    return FoundScene(label, group, scene, asked, replace(of_all, names=tuple(scored)), views)
 
 
 def check_labels(labels: Sequence[str]) -> None:

@@ -11,9 +11,10 @@ from sanerf.errors import UserError
 from sanerf.evaluation.engines import Engine
 from sanerf.evaluation.kept_lines import KeptLines
 from sanerf.evaluation.methods import Method
-from sanerf.evaluation.methods_bench import PROTOCOL_VERSION, Bench, bench_methods, sources_version
+from sanerf.evaluation.methods_bench import PROTOCOL_VERSION, bench_methods
+from sanerf.evaluation.methods_jobs import Bench
 from sanerf.evaluation.methods_report import write_methods_report
-from sanerf.evaluation.methods_scenes import BenchScene, SceneFolder
+from sanerf.evaluation.methods_scenes import BenchScene, FoundScene
 from sanerf.evaluation.methods_tables import (
     figures_to_json,
     long_rows,
@@ -23,6 +24,7 @@ from sanerf.evaluation.methods_tables import (
     table_1,
 )
 from sanerf.evaluation.protocols import protocols
+from sanerf.evaluation.sources import sources_version
 from sanerf.evaluation.written_tables import (
     aligned_lines,
     comma_separated_table,
@@ -50,18 +52,27 @@ class TrainScene:
     steps: int
     seed: int
     device: str
-    progress: Progress
 
-    def __call__(self, folder: SceneFolder) -> Run:
+    def __call__(self, found: FoundScene, progress: Progress) -> Run:
         config = RunConfig(seed=self.seed)
         config = replace(config, training=replace(config.training, steps=self.steps))
-        path = self.out / RUNS / folder.label
 
         def on_step(step: int, steps: int, psnr: float, seconds: float) -> None:
-            self.progress(f"train {folder.label}", step, steps)
+            progress(f"train {found.label}", step, steps)
 
         kernels = kernels_for("auto", torch.device(self.device))
-        return train_run(folder.load(), config, path, kernels=kernels, on_step=on_step)
+        return train_run(found.scene, config, self.out / RUNS / found.label, kernels=kernels, on_step=on_step)
+
+
+def train_scenes(
+    found: Sequence[FoundScene], train: TrainScene, engine: Engine, progress: Progress
+) -> list[BenchScene]:
+    """The scenes with their fields, in their order. UserError where one cannot be trained."""
+    runs = {}
+    for scene, run in engine(train, found, progress):
+        runs[scene.label] = run
+        progress("scenes", len(runs), len(found))
+    return [BenchScene.of(scene, runs[scene.label]) for scene in found]
 
 
 def run_methods_suite(
@@ -79,9 +90,9 @@ def run_methods_suite(
     every finished job, from which an interrupted call goes on. Raises UserError where another process writes into it,
     where no job could be done, and for pictures and masks that cannot be read.
     """
-    out, names = bench.out, list(methods)
+    out = bench.out
     with file_lock(out / ".bench.lock", f"writing into {out}"):
-        results, failures, encoded = bench_methods(
+        outcome = bench_methods(
             scenes,
             methods=methods,
             seeds=seeds,
@@ -90,14 +101,14 @@ def run_methods_suite(
             engine=engine,
             progress=progress,
         )
-        if not results:
-            raise UserError(failures[0].why)
+        if not outcome.results:
+            raise UserError(outcome.failures[0].why)
         titles = {name: card.title for name, card in protocols().items()}
         tables = {
-            "table1": table_1(results, names, titles),
-            "scenes": scenes_table(results, names),
-            "stages": stages_table(results, names, encoded),
-            "objects": objects_table(results, names),
+            "table1": table_1(outcome, titles),
+            "scenes": scenes_table(outcome),
+            "stages": stages_table(outcome),
+            "objects": objects_table(outcome),
         }
         for name, rows in tables.items():
             words = 1 if name == "table1" else 2
@@ -105,31 +116,23 @@ def run_methods_suite(
                 out / name,
                 markdown=markdown_table(rows),
                 latex=latex_table(rows, words=words, parts=words - 1),
-                comma_separated=comma_separated_table(long_rows(results) if name == "objects" else rows),
+                comma_separated=comma_separated_table(long_rows(outcome.results) if name == "objects" else rows),
             )
         versions = "; ".join(f"{name} {sources_version(method.rooms)[:12]}" for name, method in methods.items())
         footer = (
             f"segmenter {bench.segmenter}; seeds {', '.join(map(str, seeds))}; sources {versions}; protocol "
             f"{PROTOCOL_VERSION}, {bench.device}"
         )
-        write_methods_report(
-            out / REPORT,
-            tables,
-            results=results,
-            failures=failures,
-            scenes=scenes,
-            methods=methods,
-            out=out,
-            footer=footer,
-        )
+        write_methods_report(out / REPORT, tables, outcome=outcome, scenes=scenes, methods=methods, footer=footer)
     figures = {
-        **figures_to_json(results, names),
-        "jobs": len(results),
-        "failed": [vars(failure) for failure in failures],
-        "encode_seconds": {scene: round(seconds, 2) for scene, seconds in encoded.items()},
+        **figures_to_json(outcome),
+        "jobs": len(outcome.results),
+        "failed": [vars(failure) for failure in outcome.failures],
+        "once_seconds": {
+            scene: {stage: round(value, 2) for stage, value in seconds.items()}
+            for scene, seconds in outcome.once.items()
+        },
     }
     lines = [*aligned_lines(tables["table1"]), "", *aligned_lines(tables["scenes"])]
-    lines += [
-        f"failed: {failure.method} in {failure.scene}, seed {failure.seed}: {failure.why}" for failure in failures
-    ]
+    lines += [f"failed: {one.method} in {one.scene}, seed {one.seed}: {one.why}" for one in outcome.failures]
     return figures, lines

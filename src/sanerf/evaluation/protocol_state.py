@@ -5,7 +5,7 @@ from pathlib import Path
 
 from sanerf.data.load import NoSceneError, read_capture
 from sanerf.errors import UserError
-from sanerf.evaluation.methods_scenes import MASKS, PROMPTS, TEST_VIEWS
+from sanerf.evaluation.methods_scenes import MASKS, PROMPTS
 from sanerf.evaluation.protocols import Protocol
 
 
@@ -51,30 +51,6 @@ def _lack(scene: Path) -> str:
     except UserError as error:
         return str(error)
     return ""
-
-
-def protocol_lines(card: Protocol) -> list[str]:
-    """A card in Markdown, as it stands in docs/protocols.md."""
-    names = ", ".join(scene.name + (f" ({scene.note})" if scene.note else "") for scene in card.scenes)
-    listed = "" if card.scenes_listed else " (not listed in the publication)"
-    holdout = {"every:8": "every eighth", None: "the scene's own"}.get(card.holdout, card.holdout)
-    rows = [
-        ("from", card.source),
-        (f"scenes{listed}", names or "any of the data set"),
-        ("prompts", card.prompts),
-        ("views scored", f"{card.views} Without `{TEST_VIEWS}`: {holdout}."),
-        ("visibility", card.visibility),
-        ("metrics", card.metrics),
-        ("data", card.data),
-        ("licence", card.licence),
-        ("how to lay it out", card.layout),
-    ]
-    lines = [f"## {card.title}", "", f"`{card.id}`", "", "| | |", "|---|---|", *(f"| {a} | {b} |" for a, b in rows)]
-    lines += ["", "| left open | done here |", "|---|---|", *(f"| {o.question} | {o.choice} |" for o in card.open)]
-    if card.published:
-        lines += ["", f"Published ({card.published_in}), in per cent:", "", "| | Acc | mIoU |", "|---|---|---|"]
-        lines += [f"| {name} | {figure.acc:.1f} | {figure.miou:.1f} |" for name, figure in card.published.items()]
-    return lines
 
 
 def state_lines(card: Protocol, state: ProtocolState | None) -> list[str]:

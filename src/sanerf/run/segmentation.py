@@ -95,9 +95,8 @@ class RenderedObjects:
     def mask(self, name: str, height: int | None = None, width: int | None = None) -> Bool[Tensor, "mh mw"]:
         """An object's mask, at another resolution if one is given: the margin is interpolated, then cut at zero."""
         margin = self.margin[name]
-        if height is not None and width is not None and margin.shape != (height, width):
-            margin = F.interpolate(margin[None, None], (height, width), mode="bilinear", antialias=True)[0, 0]
-        return (margin > 0).cpu()
+        own_height, own_width = margin.shape
+        return margin_mask(margin, height or own_height, width or own_width)
 
     def object_probability(self, name: str) -> Float[Tensor, "h w"]:
         """How likely pixels are of an object, of which Eq. 7 is only the share of views that say so."""
@@ -108,6 +107,13 @@ class RenderedObjects:
         """How likely an object's mask is wrong in each pixel, or, without a name, that of any object."""
         names = [name] if name else list(self.probability)
         return torch.stack([wrong_probability(self.object_probability(n)) for n in names]).amax(dim=0)
+
+
+def margin_mask(margin: Float[Tensor, "h w"], height: int, width: int) -> Bool[Tensor, "mh mw"]:
+    """The mask of a margin at a resolution of its own, on the CPU: the margin is interpolated, then cut at zero."""
+    if margin.shape != (height, width):
+        margin = F.interpolate(margin[None, None], (height, width), mode="bilinear", antialias=True)[0, 0]
+    return (margin > 0).cpu()
 
 
 def save_segmentation(

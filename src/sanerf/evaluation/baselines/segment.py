@@ -34,7 +34,7 @@ from sanerf.segmenter.protocol import ViewPrompts
 from sanerf.segmenter.refine import decode_chosen
 from sanerf.shapes import Float
 
-Method = Callable[..., Answer]
+SegmentFunction = Callable[..., Answer]
 """With the signature of `run.segment_run.segment_run`."""
 
 
@@ -155,7 +155,7 @@ def _strokes(cells: SolidCells, lifted: Sequence[LiftedPrompts], config: ISRFCon
     return out
 
 
-def method_of(name: str) -> Method:
+def method_of(name: str) -> SegmentFunction:
     """How a baseline segments, by its name on the command line."""
     return {"sa3d": segment_sa3d, "isrf": segment_isrf}[name]
 
