@@ -11,6 +11,7 @@ from command_process import assert_refused, files
 from command_stage import HEIGHT, WIDTH
 from PIL import Image
 
+from sanerf.evaluation.baselines import segment
 from sanerf.run import decoding
 from sanerf.segmenter.protocol import ImageFeatures, MaskHypotheses
 
