@@ -113,20 +113,29 @@ def test_what_is_far_from_every_click_is_taken_on_trust():
 
 
 def test_a_large_mask_that_its_decoder_doubts_is_asked_about_far_from_the_click():
-    """Sure of itself, and the same in both views: only the decoder's doubt says that it may be something larger. The
-    click is seen in view 7 alone."""
-    views = {0: rendered(square(5, 5, 30)), 7: rendered(square(5, 5, 30))}
-    masks = {view: {"a": ViewMask(square(5, 5, 30), 0.6)} for view in views}
-    cameras = {0: CAMERA, 7: CAMERA}
-    inside = InsideClicks(1, {0: torch.zeros(0, 2), 7: torch.tensor([[9.5, 9.5]])})
-    assert suggest_click(views, masks, index=1, name="a", cameras=cameras) is None
-    click = suggest_click(views, masks, index=1, name="a", cameras=cameras, inside=inside)
+    """Sure of itself: only the decoder's doubt says that the mask may be something larger."""
+    views, masks = {7: rendered(square(5, 5, 30))}, {7: {"a": ViewMask(square(5, 5, 30), 0.6)}}
+    inside = InsideClicks(1, {7: torch.tensor([[9.5, 9.5]])})
+    assert suggest_click(views, masks, index=1, name="a", cameras={7: CAMERA}) is None
+    click = suggest_click(views, masks, index=1, name="a", cameras={7: CAMERA}, inside=inside)
     assert click is not None
-    assert click.view == 7
-    assert click.label == 1
+    assert (click.view, click.label) == (7, 1)
     assert math.hypot(click.x - 9.5, click.y - 9.5) > 10
-    sure = {view: {"a": ViewMask(square(5, 5, 30), 1.0)} for view in views}
-    assert suggest_click(views, sure, index=1, name="a", cameras=cameras, inside=inside) is None
+    sure = {7: {"a": ViewMask(square(5, 5, 30), 1.0)}}
+    assert suggest_click(views, sure, index=1, name="a", cameras={7: CAMERA}, inside=inside) is None
+
+
+@pytest.mark.parametrize(("size", "view"), [(11, 7), (21, 0)])
+def test_a_view_that_sees_no_click_inside_is_suggested_for_four_times_the_error_alone(size: int, view: int):
+    """Discs of radius 4 in view 7, which sees the click, and of 6 and 11 in view 0: 36 / 16 < 4 < 121 / 16."""
+    views = {0: rendered(square(2, 2, size, 0.4)), 7: rendered(square(20, 20, 7, 0.4))}
+    inside = InsideClicks(1, {7: torch.tensor([[38.5, 2.5]])})
+    click = suggest_click(views, {}, index=1, name="a", cameras={0: CAMERA, 7: CAMERA}, inside=inside)
+    assert click is not None
+    assert click.view == view
+    alone = suggest_click(views, {}, index=1, name="a", cameras={0: CAMERA, 7: CAMERA})
+    assert alone is not None
+    assert alone.view == 0
 
 
 def _pixel_centres() -> Tensor:

@@ -6,8 +6,8 @@ suggested.
 
 All views may agree on the wrong thing: after one click on a pear, on the bowl that it lies in. So what is shown of the
 object far from every click inside it is taken on trust, and may be wrong, the more the less its decoder believes in the
-view's mask, and the less the more clicks there are. A click outside helps where one inside is seen beside it: only such
-views are suggested, if there are any.
+view's mask, and the less the more clicks there are. A click outside helps most where one inside is seen beside it: what
+is wrong in other views counts less.
 """
 
 import math
@@ -32,6 +32,8 @@ _ANSWERED = 0.03
 _ON_TRUST = 4.0
 """What is shown very far from the only click inside is wrong with this times one less the decoder's predicted IoU;
 docs/uncertainty.md has what it was chosen by."""
+_UNSEEN = 0.25
+"""What is wrong in a view counts so much where others see a click inside the object and it does not."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +55,8 @@ class SuggestedClick:
 
 @dataclass(frozen=True)
 class InsideClicks:
-    """A user's clicks inside an object: how many there are, and by view the pixels (x, y) of those that are seen there,
-    wherever they were set."""
+    """A user's clicks inside an object, and the points that stand for strokes, boxes and masks: how many there are, and
+    by view the pixels (x, y) of those that are seen there, wherever they were set."""
 
     count: int = 0
     xy: dict[int, Float[Tensor, "clicks 2"]] = field(default_factory=dict)
@@ -105,15 +107,16 @@ def suggest_in_views(
 ) -> SuggestedClick | None:
     """`suggest_click` from what is known of the object in its views."""
     of_user = inside or InsideClicks()
-    open_to = [view for view in views if view in cameras]
-    seeing = [view for view in open_to if len(of_user.seen_in(view))]
     best_view, most = None, 0.0
-    for view in seeing or open_to:
-        of, lattice = views[view], views[view].rendered.lattice
+    for view, of in views.items():
+        if view not in cameras:
+            continue
+        lattice = of.rendered.lattice
         xy = lattice.xy().reshape(lattice.rows, lattice.columns, 2)
-        errors = _with_trust(of.lattice_errors(), of, of.probability, of_user, view, xy)
+        errors = _with_trust(of.lattice_errors(), of, probability=of.probability, inside=of_user, view=view, xy=xy)
         errors = _unanswered(errors, xy, cameras[view], _clicks_in(view, clicked))
-        expected = largest_disc(errors)[0] * lattice.stride**2
+        worth = _UNSEEN if of_user.count and not len(of_user.seen_in(view)) else 1.0
+        expected = worth * largest_disc(errors)[0] * lattice.stride**2
         if expected > most:
             best_view, most = view, expected
     if best_view is None:
@@ -122,7 +125,7 @@ def suggest_in_views(
     rows, columns = torch.meshgrid(torch.arange(camera.height), torch.arange(camera.width), indexing="ij")
     xy = torch.stack([columns, rows], dim=-1) + 0.5
     probability = of.rendered.upsampled(1, camera)
-    errors = _with_trust(of.picture_errors(camera), of, probability, of_user, best_view, xy)
+    errors = _with_trust(of.picture_errors(camera), of, probability=probability, inside=of_user, view=best_view, xy=xy)
     errors = _unanswered(errors, xy, camera, _clicks_in(best_view, clicked))
     expected, (row, column) = largest_disc(errors)
     believed = probability[row, column] > 0.5
@@ -168,6 +171,7 @@ def on_trust(
 def _with_trust(
     errors: Float[Tensor, "h w"],
     of: ObjectInView,
+    *,
     probability: Float[Tensor, "h w"],
     inside: InsideClicks,
     view: int,

@@ -22,7 +22,7 @@ _USED = {
     "aggregator": (*_OF_RUNS, "arms", "noise"),
     "clicks": (*_OF_RUNS, "segmenter", "clickers", "every"),
     "methods": (*_OF_RUNS, "data", "segmenter", "methods", "prompts", "steps", "engine", "workers"),
-    "protocols": ("data",),
+    "protocols": ("data", "out"),
 }
 """The options of each suite, beside those of every command."""
 

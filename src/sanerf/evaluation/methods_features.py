@@ -22,7 +22,8 @@ from sanerf.evaluation.methods_scenes import BenchScene
 from sanerf.evaluation.sources import sources_version
 from sanerf.kernels.backend import kernels_for
 from sanerf.progress import Progress
-from sanerf.run.containers import ContainerKind, open_container
+from sanerf.run.containers import ContainerKind, distillable, open_container
+from sanerf.run.feature_fields import stored_feature_field
 from sanerf.run.folder import Run, load_renderer
 from sanerf.run.stages import Stages
 from sanerf.run.views import run_image
@@ -106,6 +107,8 @@ class FeatureMaker:
     def _learn(self, run: Run, scene: BenchScene, segmenter: Segmenter, progress: Progress) -> Seconds:
         device, stages = torch.device(self.bench.device), Stages(progress)
         renderer = load_renderer(scene.run, kernels_for("auto", device), device)
+        if stored_feature_field(run, renderer, distillable(segmenter)) is not None:
+            return {}
         run.samples.unlink(missing_ok=True)
         open_container("field", segmenter, run, renderer).prepare(stages)
         run.samples.unlink(missing_ok=True)

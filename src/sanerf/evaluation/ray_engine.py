@@ -6,6 +6,7 @@ done again, up to `RETRIES` times. Workers share the cores: each computes with i
 
 import importlib
 import importlib.util
+import math
 import os
 import signal
 import threading
@@ -44,7 +45,9 @@ class RayEngine:
             raise MissingExtraError("ray", "ray")
         self._workers = workers
         self._threads = max(1, torch.get_num_threads() // workers)
-        self._gpus = min(1.0, torch.cuda.device_count() / workers) if device == "cuda" else 0.0
+        # Whole workers to a GPU: shares that do not add up to one would leave some of them without.
+        to_a_gpu = math.ceil(workers / max(1, torch.cuda.device_count()))
+        self._gpus = 1.0 / to_a_gpu if device == "cuda" else 0.0
         self._started = False
 
     def __enter__(self) -> "RayEngine":
@@ -143,6 +146,8 @@ def _done_by_a_worker(work: Work, item: Any, threads: int, folder: str) -> Any:
         return _Sentence(UserError, str(error))
     except DownloadError as error:
         return _Sentence(DownloadError, str(error))
+    except OSError as error:  # as of a full disk, which is the user's to mend
+        return _Sentence(UserError, on_one_line(error))
 
 
 @contextmanager
