@@ -6,11 +6,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from analytic_scene import camera_at, stage_renderer
 from sanerf.aggregate.ray_bank import PixelLattice
 from sanerf.aggregate.revise import RenderedIdentities
-from sanerf.aggregate.suggest import InsideClicks, largest_disc, on_trust, suggest_click
-from sanerf.aggregate.view_masks import ViewMask
-from sanerf.geometry.cameras import Camera
+from sanerf.aggregate.suggest import InsideClicks, inside_clicks, largest_disc, on_trust, suggest_click
+from sanerf.aggregate.view_masks import Prompting, ViewMask
+from sanerf.geometry.cameras import Camera, project
+from sanerf.prompts.lift import IN_SPACE, LiftedPrompts
+from sanerf.segmenter.protocol import ImageFeatures
 
 SIDE = 40
 CAMERA = Camera(SIDE, SIDE, 40.0, 40.0, 20.0, 20.0, torch.eye(4, dtype=torch.float64))
@@ -136,6 +139,34 @@ def test_a_view_that_sees_no_click_inside_is_suggested_for_four_times_the_error_
     alone = suggest_click(views, {}, index=1, name="a", cameras={0: CAMERA, 7: CAMERA})
     assert alone is not None
     assert alone.view == 0
+
+
+def test_clicks_inside_are_counted_everywhere_and_kept_where_they_are_seen():
+    """One on the ball's front, set in view 0, one on the wall behind it, given in space; one outside of the object."""
+    p_world = torch.tensor([[0.0, 0.0, -0.35], [0.0, 0.0, 0.8], [0.5, 0.0, 0.8]])
+    lifted = LiftedPrompts("a", p_world, torch.tensor([1, 1, 0]), (0, IN_SPACE, 0))
+    front = camera_at(0.0, 0.0, size=20)
+    aside = camera_at(-1.2, 0.0, size=20, towards=(0.0, 0.0, 0.2))
+    prompting = Prompting(
+        _Silent(), lambda view: ImageFeatures({}, 20, 20), [lifted], {0: front, 5: aside}, stage_renderer()
+    )
+    found = inside_clicks(lifted, prompting)
+    assert found.count == 2
+    torch.testing.assert_close(found.seen_in(0), project(front, p_world[:1])[0])
+    torch.testing.assert_close(found.seen_in(5), project(aside, p_world[:2])[0])
+    assert len(found.seen_in(3)) == 0
+
+
+class _Silent:
+    """A segmenter that nobody should ask."""
+
+    name = fingerprint = "silent"
+
+    def encode(self, image):
+        raise AssertionError
+
+    def decode(self, features, prompts):
+        raise AssertionError
 
 
 def _pixel_centres() -> Tensor:
