@@ -57,6 +57,16 @@ def test_a_file_that_the_user_put_in_the_place_of_a_lost_list_is_kept(tmp_path):
     assert contents(tmp_path / "out") == {"a": "1", "b": "2"}
 
 
+def test_a_folder_that_the_user_put_in_the_place_of_a_file_is_kept(tmp_path):
+    put(tmp_path / "out", "render", a="1", b="1")
+    (tmp_path / "out" / "a").unlink()
+    (tmp_path / "out" / "a").mkdir()
+    (tmp_path / "out" / "a" / "mine.txt").write_text("mine")
+    with pytest.raises(UserError, match="a was not written by `sanerf render`"):
+        put(tmp_path / "out", "render", a="2", b="2")
+    assert contents(tmp_path / "out") == {"a/mine.txt": "mine", "b": "1"}
+
+
 def test_folders_of_other_commands_are_refused_before_any_work(tmp_path):
     put(tmp_path / "rendered", "render", a="1")
     open_own_folder(tmp_path / "everything", "masks --everything")

@@ -285,7 +285,8 @@ def _put_into(path: Path, new: Path, writer: str, names: list[str]) -> None:
     marked = (path / FOLDER_MARKER).exists()
     known = _read_marker(path)[1] if marked else set()
     for name in names:
-        if os.path.lexists(path / name) and name not in known:
+        # Only files are written, so that a folder of that name is somebody's own.
+        if os.path.lexists(path / name) and (name not in known or _is_folder(path / name)):
             raise UserError(f"{path / name} was not written by `sanerf {writer}`, so it is not replaced; move it away")
     before = new / ".before"
     put: list[str] = []
@@ -312,6 +313,10 @@ def _put_into(path: Path, new: Path, writer: str, names: list[str]) -> None:
         raise
     for folder in {(path / name).parent for name in names}:
         _flush_folder(folder)
+
+
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
 
 
 def _flush_all(top: Path) -> None:

@@ -237,6 +237,11 @@ def test_scenes_are_looked_through_before_the_first_is_trained(sanerf, tmp_path)
         write_prompts(scene / "prompts.json", view=view)
     call = ("bench", "methods", "--data", data, "--out", out, "--steps", "3", "--methods", "sam")
     assert_refused(sanerf(*call), "b/prompts.json: .* no view '99.png'")
+    write_prompts(data / "b" / "prompts.json")
+    masks = sorted((data / "b" / "masks" / "ball").glob("*.png"))
+    for mask in masks:
+        mask.write_text("no picture")
+    assert_refused(sanerf(*call), "b/masks/ball/[0-9]+.png cannot be read")
     assert not out.exists()
 
 
@@ -271,8 +276,10 @@ def test_what_cannot_be_is_refused_in_one_sentence(call, stage, sanerf, tmp_path
         sanerf(*call, "--methods", "magic"), "there is no method 'magic'; there are sanerf, .* and masks:DIR"
     )
     assert_refused(sanerf(*call, "--methods", "masks:nowhere"), "there is no folder of masks nowhere")
+    assert_refused(sanerf(*call, "--methods", "masks:"), "masks: needs a folder of masks after the colon")
     assert_refused(sanerf(*call, "--objects", "cup"), "prompts.json has no object 'cup'")
     assert_refused(sanerf(*call, "--steps", "0"), "--steps should be at least 1, not 0")
+    assert_refused(sanerf(*call, "--steps", "30"), "--steps are for training the scenes of --data")
     (tmp_path / "sam").mkdir()
     assert_refused(sanerf(*call, "--methods", f"masks:{tmp_path / 'sam'}"), "two methods would be called 'sam'")
     assert_refused(sanerf(*call, "--workers", "0"), "--workers should be at least 1, not 0")

@@ -2,11 +2,12 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 from command_process import assert_refused
-from command_stage import write_masks, write_scene
+from command_stage import write_masks, write_prompts, write_scene
 
 from sanerf.errors import UserError
 from sanerf.evaluation.methods_scenes import TEST_VIEWS
@@ -27,13 +28,16 @@ def test_what_a_folder_can_run_and_what_is_missing(sanerf, tmp_path):
     ]  # fmt: skip
     fern = write_scene(tmp_path / "nvos" / "fern")
     write_masks(fern / "masks")
-    (fern / "prompts.json").write_text("{}")
+    write_prompts(fern / "prompts.json")
+    shutil.copytree(fern, tmp_path / "nvos" / "orchids")
+    (tmp_path / "nvos" / "orchids" / "prompts.json").write_text("{")
     (tmp_path / "nvos" / "trex").mkdir()
     ended = sanerf("bench", "protocols", "--data", tmp_path, "--json")
     found = json.loads(ended.out)
     assert found["nvos"]["runnable"] == ["fern"]
     missing = {sentence.partition(":")[0]: sentence for sentence in found["nvos"]["missing"]}
     assert list(missing) == ["flower", "fortress", "horns_center", "horns_left", "leaves", "orchids", "trex"]
+    assert "orchids/prompts.json is no JSON: Expecting" in missing["orchids"]
     assert "there is no prompts.json in" in missing["trex"] and "there is no folder" in missing["leaves"]
     assert found["lerf"] == {
         **json.loads(listed.out)["lerf"], "runnable": [], "missing": [f"There is no folder {tmp_path / 'lerf'}."],

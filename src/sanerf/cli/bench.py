@@ -160,6 +160,8 @@ class Bench(CommonOptions):
             )
         if self.steps < 1:
             raise UserError(f"--steps should be at least 1, not {self.steps}")
+        if self.data is None and self.steps != type(self).steps:
+            raise UserError("--steps are for training the scenes of --data; trained runs stay as they are")
         if self.workers < 1:
             raise UserError(f"--workers should be at least 1, not {self.workers}")
         if self.engine == "local" and self.workers != type(self).workers:
@@ -188,7 +190,7 @@ class Bench(CommonOptions):
         from sanerf.run.folder import open_run
         from sanerf.run.relink import check_photographs
 
-        opened = [open_run(path) for path in dict.fromkeys(self.runs)]
+        opened = [open_run(path) for path in self._different_runs()]
         if self.prompts is not None and (len(opened) != 1 or self.data is not None):
             raise UserError("--prompts are of one scene; with several, each has its own prompts.json")
         if self.masks is not None and self.data is not None:
@@ -230,6 +232,13 @@ class Bench(CommonOptions):
         lines = [line for name, card in cards.items() for line in state_lines(card, states[name])]
         print_result(self, {name: state_to_json(card, states[name]) for name, card in cards.items()}, lines)
 
+    def _different_runs(self) -> list[Path]:
+        """The run folders, each once, however its path is written."""
+        different: dict[Path, Path] = {}
+        for path in self.runs:
+            different.setdefault(path.resolve(), path)
+        return list(different.values())
+
     def _out_of_runs(self) -> Path:
         """`--out`, which the suites of runs need."""
         if self.out is None or not self.runs:
@@ -241,7 +250,7 @@ class Bench(CommonOptions):
         from sanerf.evaluation.aggregator_cases import Case, find_truth
 
         cases = []
-        for path in dict.fromkeys(self.runs):
+        for path in self._different_runs():
             opened = open_trained(path, self, photographs=photographs)
             truth = find_truth(opened.run, self.masks, _listed(self.objects))
             cases.append(Case(str(path), opened.run, opened.renderer, truth))

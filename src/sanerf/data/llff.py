@@ -35,7 +35,9 @@ def _read_rows(source: Path) -> np.ndarray:
     try:
         rows = np.load(source, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise UserError(f"{source} is not a readable NumPy file: {error}") from error
+        # Of a file that is none NumPy says that it could be unpickled.
+        why = str(error) if "pickle" not in str(error) else "it holds no array of numbers"
+        raise UserError(f"{source} is not a readable NumPy file: {why}") from error
     if rows.ndim != 2 or rows.shape[1] != 17 or len(rows) == 0 or rows.dtype.kind not in "fi":
         raise UserError(f"{source} holds an array of shape {rows.shape}; expected one row of 17 numbers a picture")
     return rows.astype(np.float64)

@@ -205,6 +205,8 @@ def chosen_methods(names: Sequence[str]) -> dict[str, Method]:
     for text in dict.fromkeys(names):
         if text.startswith(MASKS_PREFIX):
             folder = Path(text.removeprefix(MASKS_PREFIX))
+            if text == MASKS_PREFIX:
+                raise UserError("masks: needs a folder of masks after the colon, as masks:DIR")
             if not folder.is_dir():
                 raise UserError(f"there is no folder of masks {folder}")
             name, method = folder.resolve().name, _masks_of(folder)

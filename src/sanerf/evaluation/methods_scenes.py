@@ -11,6 +11,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from sanerf.data.images import load_mask
 from sanerf.data.load import load_scene
 from sanerf.data.scene import Scene
 from sanerf.errors import UserError
@@ -129,7 +130,7 @@ def found_scene(
     """A scene with its prompts (by default `prompts.json` in it) of all objects or of `objects`, and the exact masks in
     its held-out views (by default in `masks/` there).
 
-    UserError where there are none, or prompts do not fit the scene.
+    UserError where there are none, prompts do not fit the scene, or a mask cannot be read.
     """
     file, folder = prompts or scene.root / PROMPTS, masks or scene.root / MASKS
     asked = read_prompts(file)
@@ -151,6 +152,8 @@ def found_scene(
     scored = [name for name in of_all.names if masked[name]]
     if not scored:
         raise UserError(f"{folder} has no mask of {', '.join(of_all.names)} in any held-out view of {scene.root}")
+    for path in (path for of_views in masked.values() for path in of_views.values()):
+        load_mask(path)
     views = tuple(view for view in scene.test if any(view in masked[name] for name in scored))
     return FoundScene(label, group, scene, asked, replace(of_all, names=tuple(scored)), views)
 

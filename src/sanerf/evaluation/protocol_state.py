@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from sanerf.data.load import NoSceneError, read_capture
+from sanerf.data.load import NoSceneError
 from sanerf.errors import UserError
-from sanerf.evaluation.methods_scenes import MASKS, PROMPTS
+from sanerf.evaluation.methods_scenes import MASKS, PROMPTS, SceneFolder, found_scene
 from sanerf.evaluation.protocols import Protocol
 
 
@@ -26,7 +26,7 @@ def protocol_state(card: Protocol, data: Path) -> ProtocolState:
     listed = [scene.name for scene in card.scenes] if card.scenes_listed else []
     runnable, missing = [], []
     for name in dict.fromkeys((*listed, *there)):
-        lack = _lack(folder / name)
+        lack = _lack(SceneFolder(f"{card.id}/{name}", card.id, folder / name))
         if lack:
             missing.append(f"{name}: {lack}.")
         else:
@@ -36,8 +36,10 @@ def protocol_state(card: Protocol, data: Path) -> ProtocolState:
     return ProtocolState(tuple(runnable), tuple(missing))
 
 
-def _lack(scene: Path) -> str:
-    """What a folder lacks to be a scene that can be scored, in words; nothing where it has all."""
+def _lack(folder: SceneFolder) -> str:
+    """What a folder lacks to be a scene that can be scored, in words, as `bench methods` would say it; nothing where it
+    has all."""
+    scene = folder.root
     if not scene.is_dir():
         return f"there is no folder {scene}"
     if not (scene / PROMPTS).is_file():
@@ -45,11 +47,11 @@ def _lack(scene: Path) -> str:
     if not (scene / MASKS).is_dir() or not any((scene / MASKS).rglob("*.png")):
         return f"there are no masks in {scene / MASKS}"
     try:
-        read_capture(scene)
+        found_scene(folder.load(), folder.label, folder.group, prompts=None, masks=None, objects=())
     except NoSceneError:
         return f"{scene} has no photographs with poses in a layout that is known"
     except UserError as error:
-        return str(error)
+        return str(error).removesuffix(".")
     return ""
 
 
