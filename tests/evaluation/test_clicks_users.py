@@ -48,7 +48,7 @@ def situation(truth: dict, shown: dict, clicked=(), solid=None) -> Situation:
         solid={view: (solid or {}).get(view, ~NOTHING) for view in LATTICES},
         rendered=rendered,
         masks={},
-        inside=InsideClicks(),
+        inside=InsideClicks,
         cameras={view: Camera(WIDTH, HEIGHT, 30.0, 30.0, WIDTH / 2, HEIGHT / 2, pose) for view in LATTICES},
         clicked=clicked,
     )

@@ -106,30 +106,21 @@ def suggest_in_views(
     inside: InsideClicks | None = None,
 ) -> SuggestedClick | None:
     """`suggest_click` from what is known of the object in its views."""
-    of_user = inside or InsideClicks()
-    best_view, most = None, 0.0
-    for view, of in views.items():
-        if view not in cameras:
-            continue
-        lattice = of.rendered.lattice
-        xy = lattice.xy().reshape(lattice.rows, lattice.columns, 2)
-        errors = _with_trust(of.lattice_errors(), of, probability=of.probability, inside=of_user, view=view, xy=xy)
-        errors = _unanswered(errors, xy, cameras[view], _clicks_in(view, clicked))
-        worth = _UNSEEN if of_user.count and not len(of_user.seen_in(view)) else 1.0
-        expected = worth * largest_disc(errors)[0] * lattice.stride**2
+    asked = [
+        _AskedView(view, of, cameras[view], _clicks_in(view, clicked), inside or InsideClicks())
+        for view, of in views.items()
+        if view in cameras
+    ]
+    best, most = None, 0.0
+    for one in asked:
+        expected = one.worth * largest_disc(one.lattice_errors())[0] * one.of.rendered.lattice.stride**2
         if expected > most:
-            best_view, most = view, expected
-    if best_view is None:
+            best, most = one, expected
+    if best is None:
         return None
-    camera, of = cameras[best_view], views[best_view]
-    rows, columns = torch.meshgrid(torch.arange(camera.height), torch.arange(camera.width), indexing="ij")
-    xy = torch.stack([columns, rows], dim=-1) + 0.5
-    probability = of.rendered.upsampled(1, camera)
-    errors = _with_trust(of.picture_errors(camera), of, probability=probability, inside=of_user, view=best_view, xy=xy)
-    errors = _unanswered(errors, xy, camera, _clicks_in(best_view, clicked))
-    expected, (row, column) = largest_disc(errors)
-    believed = probability[row, column] > 0.5
-    return SuggestedClick(best_view, column + 0.5, row + 0.5, int(believed), name, expected)
+    expected, (row, column) = largest_disc(best.picture_errors())
+    believed = best.of.rendered.upsampled(1, best.camera)[row, column] > 0.5
+    return SuggestedClick(best.view, column + 0.5, row + 0.5, int(believed), name, expected)
 
 
 def largest_disc(errors: Float[Tensor, "h w"]) -> tuple[float, tuple[int, int]]:
@@ -168,32 +159,51 @@ def on_trust(
     return torch.where(shown, doubt.clamp(max=1.0), 0.0)
 
 
-def _with_trust(
-    errors: Float[Tensor, "h w"],
-    of: ObjectInView,
-    *,
-    probability: Float[Tensor, "h w"],
-    inside: InsideClicks,
-    view: int,
-    xy: Tensor,
-) -> Float[Tensor, "h w"]:
-    """The errors together with those of what is taken on trust; as they are in a view without a mask or a click."""
-    clicks = inside.seen_in(view)
-    if of.mask is None or not len(clicks):
-        return errors
-    doubt = on_trust(probability > 0.5, xy, clicks, predicted_iou=of.mask.predicted_iou, count=inside.count)
-    return 1 - (1 - errors) * (1 - doubt)
+@dataclass(frozen=True)
+class _AskedView:
+    """A view of the object that a user may be asked about, what was clicked in it, and all clicks inside the object."""
+
+    view: int
+    of: ObjectInView
+    camera: Camera
+    clicked: Float[Tensor, "clicks 2"]
+    inside: InsideClicks
+
+    @property
+    def worth(self) -> float:
+        """What an error in this view counts."""
+        return _UNSEEN if self.inside.count and not len(self.inside.seen_in(self.view)) else 1.0
+
+    def lattice_errors(self) -> Float[Tensor, "rows columns"]:
+        """How likely a click at each pixel of the lattice would mend something."""
+        lattice = self.of.rendered.lattice
+        xy = lattice.xy().reshape(lattice.rows, lattice.columns, 2)
+        return self._unanswered(self._with_trust(self.of.lattice_errors(), self.of.probability, xy), xy)
+
+    def picture_errors(self) -> Float[Tensor, "h w"]:
+        """The same at every pixel of the picture."""
+        camera = self.camera
+        rows, columns = torch.meshgrid(torch.arange(camera.height), torch.arange(camera.width), indexing="ij")
+        xy = torch.stack([columns, rows], dim=-1) + 0.5
+        errors = self._with_trust(self.of.picture_errors(camera), self.of.rendered.upsampled(1, camera), xy)
+        return self._unanswered(errors, xy)
+
+    def _with_trust(self, errors: Tensor, probability: Tensor, xy: Tensor) -> Tensor:
+        """The errors together with those of what is taken on trust; as they are without a mask or a click inside."""
+        clicks, mask = self.inside.seen_in(self.view), self.of.mask
+        if mask is None or not len(clicks):
+            return errors
+        doubt = on_trust(probability > 0.5, xy, clicks, predicted_iou=mask.predicted_iou, count=self.inside.count)
+        return 1 - (1 - errors) * (1 - doubt)
+
+    def _unanswered(self, errors: Tensor, xy: Tensor) -> Tensor:
+        """The errors with zeros about clicks."""
+        if not len(self.clicked):
+            return errors
+        distance = torch.cdist(xy.reshape(-1, 2), self.clicked).amin(dim=1).reshape(errors.shape)
+        near = _ANSWERED * math.hypot(self.camera.height, self.camera.width)
+        return errors.masked_fill(distance <= near, 0.0)
 
 
 def _clicks_in(view: int, clicked: Sequence[tuple[int, float, float]]) -> Float[Tensor, "clicks 2"]:
     return torch.tensor([(x, y) for of_view, x, y in clicked if of_view == view]).reshape(-1, 2)
-
-
-def _unanswered(
-    errors: Float[Tensor, "h w"], xy: Float[Tensor, "h w 2"], camera: Camera, clicks: Float[Tensor, "clicks 2"]
-) -> Float[Tensor, "h w"]:
-    """The errors with zeros about clicks."""
-    if not len(clicks):
-        return errors
-    distance = torch.cdist(xy.reshape(-1, 2), clicks).amin(dim=1).reshape(errors.shape)
-    return errors.masked_fill(distance <= _ANSWERED * math.hypot(camera.height, camera.width), 0.0)

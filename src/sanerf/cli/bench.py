@@ -8,6 +8,7 @@ import tyro
 
 from sanerf.cli.console import CommonOptions, open_device, optional, print_result, progress_bars, say
 from sanerf.errors import UserError
+from sanerf.evaluation.engines import EngineName
 from sanerf.peak_memory import peak_memory_gb
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from sanerf.evaluation.methods_scenes import BenchScene, FoundScene
 
 BASELINES = ("grabcut", "u2net")
-_OF_RUNS = ("runs", "out", "masks", "objects", "seeds")
+_OF_RUNS = ("out", "masks", "objects", "seeds")
 _USED = {
     "segmenter": ("data", "segmenter", "baselines", "u2net", "out"),
     "aggregator": (*_OF_RUNS, "arms", "noise"),
@@ -24,7 +25,7 @@ _USED = {
     "methods": (*_OF_RUNS, "data", "segmenter", "methods", "prompts", "steps", "engine", "workers"),
     "protocols": ("data", "out"),
 }
-"""The options of each suite, beside those of every command."""
+"""The options of each suite, beside the runs and those of every command."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class Bench(CommonOptions):
     """for methods of one scene: its prompts; by default prompts.json in the scene"""
     steps: int = 3000
     """for methods: training steps of the scenes in --data, whose fields are kept in --out"""
-    engine: Literal["local", "ray"] = "local"
+    engine: EngineName = "local"
     """where jobs are done: here, one after the other, or, for methods, by Ray's workers (docs/methods.md)"""
     workers: int = 2
     """for methods with --engine ray: how many jobs at once; they share the cores"""
@@ -147,7 +148,7 @@ class Bench(CommonOptions):
     def _run_methods(self) -> None:
         from sanerf.evaluation.engines import open_engine
         from sanerf.evaluation.methods import chosen_methods
-        from sanerf.evaluation.methods_jobs import Bench as MethodsBench
+        from sanerf.evaluation.methods_jobs import BenchSetup
         from sanerf.evaluation.methods_scenes import check_labels
         from sanerf.evaluation.methods_suite import REPORT, WRITER, TrainScene, run_methods_suite, train_scenes
         from sanerf.files import open_own_folder
@@ -174,7 +175,7 @@ class Bench(CommonOptions):
         scenes, found = self._scenes_of_runs(), self._scenes_of_data()
         check_labels([one.label for one in (*scenes, *found)])
         open_own_folder(self.out, WRITER)
-        bench = MethodsBench(self.segmenter, device, self.out)
+        bench = BenchSetup(self.segmenter, device, self.out)
         with opened as engine, progress_bars() as progress:
             scenes += train_scenes(found, TrainScene(self.out, self.steps, self.seed, device), engine, progress)
             figures, lines = run_methods_suite(

@@ -141,7 +141,7 @@ def _lift_and_score(
     stages.end("decode")
     lifting, generator = Lifting(run, case.renderer, names, stages), torch.Generator().manual_seed(seed)
     total_rays = run.config.aggregate.total_rays
-    rays = lay_rays(run, case.renderer, samples, total_rays=total_rays, generator=generator, stages=stages)
+    rays = lay_rays(run, case.renderer, kept=samples, total_rays=total_rays, generator=generator, stages=stages)
     field, _ = aggregate_masks(lifting, rays, masks, None, generator)
     views: list[WorstView] = []
 

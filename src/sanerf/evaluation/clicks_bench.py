@@ -7,6 +7,7 @@ than after `LEAST_CLICKS`: what further clicks spoil is to be seen, too. Nothing
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import sanerf.fields.voted
 import sanerf.prompts
 from sanerf.aggregate.corrections import CorrectedAnswer
 from sanerf.aggregate.revise import render_identities
-from sanerf.aggregate.suggest import InsideClicks, inside_clicks
+from sanerf.aggregate.suggest import inside_clicks
 from sanerf.errors import UserError
 from sanerf.evaluation import clicking, clicks_scene, clicks_users
 from sanerf.evaluation.aggregator_cases import Case, job_key
@@ -143,7 +144,7 @@ def play(scene: ClickScene, name: str, clicker: str, seed: int) -> GameResult:
         boundary_ious.append(pooled.boundary_iou)
         if len(clicked) == MOST_CLICKS or (len(clicked) >= LEAST_CLICKS and max(ious) >= GOAL):
             break
-        inside = inside_clicks(lifted, prompting(scene, lifted)) if clicker == "suggested" else InsideClicks()
+        inside = partial(inside_clicks, lifted, prompting(scene, lifted))
         now = Situation(name, truth, solid, answer.rendered, answer.masks, scene.cameras, clicked, inside)
         click = CLICKERS[clicker](now, generator)
     assert answer is not None, name

@@ -34,7 +34,7 @@ class Situation:
     """One object's answer, after the clicks in `clicked`, and the truth.
 
     `truth` is of whole pictures at the run's resolution, `solid` of the views' lattices; both by view, for the views
-    that may be clicked. The object is the only one, identity 1 in `rendered`. `inside` are the clicks inside it.
+    that may be clicked. The object is the only one, identity 1 in `rendered`. `inside` finds the clicks inside it.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Situation:
     masks: ViewMasks
     cameras: dict[int, Camera]
     clicked: Sequence[ViewClick]
-    inside: InsideClicks
+    inside: Callable[[], InsideClicks]
 
     def shown(self, view: int) -> Bool[torch.Tensor, "rows columns"]:
         """The answer's mask on a view's lattice."""
@@ -100,7 +100,7 @@ def suggested_click(now: Situation, generator: torch.Generator) -> ViewClick | N
     clicked = [(click.view, click.x, click.y) for click in now.clicked]
     cameras = {view: now.cameras[view] for view in now.truth}
     found = suggest_click(
-        now.rendered, now.masks, index=1, name=now.name, cameras=cameras, clicked=clicked, inside=now.inside
+        now.rendered, now.masks, index=1, name=now.name, cameras=cameras, clicked=clicked, inside=now.inside()
     )
     if found is None:
         return None

@@ -16,7 +16,7 @@ from sanerf.evaluation.engines import Engine
 from sanerf.evaluation.kept_lines import KeptLines
 from sanerf.evaluation.methods import Method
 from sanerf.evaluation.methods_features import FeatureTimes, Seconds, containers, make_features
-from sanerf.evaluation.methods_jobs import KEY_FILE, WORK, Bench, Failure, Job, JobResult, JobRunner, ScoredMask
+from sanerf.evaluation.methods_jobs import KEY_FILE, WORK, BenchSetup, Failure, Job, JobResult, JobRunner, ScoredMask
 from sanerf.evaluation.methods_scenes import BenchScene
 from sanerf.evaluation.sources import files_digest, sources_version
 from sanerf.progress import Progress
@@ -50,7 +50,7 @@ def bench_methods(
     *,
     methods: dict[str, Method],
     seeds: Sequence[int],
-    bench: Bench,
+    bench: BenchSetup,
     kept: KeptLines,
     engine: Engine,
     progress: Progress,
@@ -63,7 +63,7 @@ def bench_methods(
         jobs += _jobs_of(scene, methods, seeds, fingerprint=fingerprint, device=bench.device)
     done = {job.key: result for job in jobs if (result := _kept_result(kept, job, bench.out)) is not None}
     left = [job for job in jobs if job.key not in done]
-    times = FeatureTimes(kept, fingerprint, bench.device)
+    times = FeatureTimes.of_scenes(scenes, containers(methods.values()), kept=kept, asked=(fingerprint, bench.device))
     methods_left = ((scene, [job.method for job in left if job.scene is scene]) for scene in scenes)
     wanted = [(scene, kinds) for scene, asked in methods_left if (kinds := containers(asked))]
     make_features(wanted, bench=bench, times=times, engine=engine, progress=progress)
@@ -78,7 +78,7 @@ def bench_methods(
         progress("jobs", len(done) + len(failures), len(jobs))
     shutil.rmtree(bench.out / WORK / "jobs", ignore_errors=True)
     groups = {scene.label: scene.group for scene in scenes}
-    once = {scene.label: seconds for scene in scenes if (seconds := times.of(scene, methods.values()))}
+    once = {scene.label: seconds for scene in scenes if (seconds := times.of(scene))}
     return Outcome(groups, tuple(methods), [done[job.key] for job in jobs if job.key in done], failures, once)
 
 

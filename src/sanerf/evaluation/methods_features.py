@@ -17,7 +17,7 @@ from sanerf.evaluation.aggregator_cases import job_key, run_digest
 from sanerf.evaluation.engines import Engine
 from sanerf.evaluation.kept_lines import KeptLines
 from sanerf.evaluation.methods import ALL_ROOMS, Method
-from sanerf.evaluation.methods_jobs import Bench
+from sanerf.evaluation.methods_jobs import BenchSetup
 from sanerf.evaluation.methods_scenes import BenchScene
 from sanerf.evaluation.sources import sources_version
 from sanerf.kernels.backend import kernels_for
@@ -40,26 +40,36 @@ class FeatureTimes:
     """The seconds that scenes' containers took, kept under all that those depend on: prompts and masks are no part."""
 
     kept: KeptLines
-    fingerprint: str
-    device: str
+    keys: dict[tuple[str, ContainerKind], str]
+    """by the scene's label and the container"""
+
+    @classmethod
+    def of_scenes(
+        cls, scenes: Sequence[BenchScene], kinds: Sequence[ContainerKind], *, kept: KeptLines, asked: Sequence[str]
+    ) -> "FeatureTimes":
+        """Those of some scenes, by one segmenter on one kind of device, which `asked` are told by."""
+        keys: dict[tuple[str, ContainerKind], str] = {}
+        for scene in scenes if kinds else ():
+            field = run_digest(scene.run, {})
+            for kind in kinds:
+                version = sources_version(ALL_ROOMS) if kind == "field" else ""
+                keys[scene.label, kind] = job_key(field, kind, *asked, version)
+        return cls(kept, keys)
 
     def get(self, scene: BenchScene, kind: ContainerKind) -> Seconds | None:
         """What one took; None where it was not made whole before."""
-        return self.kept.get(self._key(scene, kind))
+        return self.kept.get(self.keys[scene.label, kind])
 
     def add(self, scene: BenchScene, kind: ContainerKind, seconds: Seconds) -> None:
-        self.kept.add(self._key(scene, kind), seconds)
+        self.kept.add(self.keys[scene.label, kind], seconds)
 
-    def of(self, scene: BenchScene, methods: Collection[Method]) -> Seconds:
-        """What all took that some methods use, as far as it is known."""
+    def of(self, scene: BenchScene) -> Seconds:
+        """What all of a scene's took, as far as it is known."""
         out: Seconds = {}
-        for kind in containers(methods):
-            out.update(self.get(scene, kind) or {})
+        for label, kind in self.keys:
+            if label == scene.label:
+                out.update(self.get(scene, kind) or {})
         return out
-
-    def _key(self, scene: BenchScene, kind: ContainerKind) -> str:
-        version = sources_version(ALL_ROOMS) if kind == "field" else ""
-        return job_key(run_digest(scene.run, {}), kind, self.fingerprint, self.device, version)
 
 
 def containers(methods: Collection[Method]) -> list[ContainerKind]:
@@ -81,7 +91,7 @@ class SceneFeatures:
 class FeatureMaker:
     """Makes what is missing of a scene's containers, in the folder that its jobs share."""
 
-    bench: Bench
+    bench: BenchSetup
 
     def __call__(self, item: SceneFeatures, progress: Progress) -> dict[ContainerKind, Seconds]:
         """The seconds of each container, without those that cannot be made: the methods that ask for them say why."""
@@ -91,18 +101,14 @@ class FeatureMaker:
         try:
             segmenter = load_segmenter(self.bench.segmenter, torch.device(self.bench.device))
             for kind in item.kinds:
-                make = self._encode if kind == "cache" else self._learn
-                out[kind] = make(run, item.scene, segmenter, progress)
+                out[kind] = (
+                    _encode(run, segmenter, progress)
+                    if kind == "cache"
+                    else self._learn(run, item.scene, segmenter, progress)
+                )
         except UserError:
             pass
         return out
-
-    def _encode(self, run: Run, scene: BenchScene, segmenter: Segmenter, progress: Progress) -> Seconds:
-        began, views = time.monotonic(), run.scene.train
-        images = (run_image(run, view) for view in views)
-        cache = FeatureCache(segmenter, run.features)
-        cache.encode_all(images, lambda done: progress("encode", done, len(views)))
-        return {"encode": time.monotonic() - began}
 
     def _learn(self, run: Run, scene: BenchScene, segmenter: Segmenter, progress: Progress) -> Seconds:
         device, stages = torch.device(self.bench.device), Stages(progress)
@@ -115,10 +121,18 @@ class FeatureMaker:
         return {stage: stages.seconds[stage] for stage in ("sample", "distil")}
 
 
+def _encode(run: Run, segmenter: Segmenter, progress: Progress) -> Seconds:
+    began, views = time.monotonic(), run.scene.train
+    images = (run_image(run, view) for view in views)
+    cache = FeatureCache(segmenter, run.features)
+    cache.encode_all(images, lambda done: progress("encode", done, len(views)))
+    return {"encode": time.monotonic() - began}
+
+
 def make_features(
     wanted: Sequence[tuple[BenchScene, list[ContainerKind]]],
     *,
-    bench: Bench,
+    bench: BenchSetup,
     times: FeatureTimes,
     engine: Engine,
     progress: Progress,

@@ -32,7 +32,7 @@ MASKS, WORK, KEY_FILE = "masks", "work", ".job"
 
 
 @dataclass(frozen=True)
-class Bench:
+class BenchSetup:
     """What all jobs have in common: the segmenter's text, the kind of device, the benchmark's folder, and the peak of
     memory of the process that the benchmark was called in."""
 
@@ -109,7 +109,7 @@ class Failure:
 class JobRunner:
     """Does one job: asks the method, writes its masks, and only then reads the exact ones."""
 
-    bench: Bench
+    bench: BenchSetup
 
     def __call__(self, job: Job, progress: Progress) -> JobResult | Failure:
         scene = job.scene

@@ -12,7 +12,7 @@ from sanerf.evaluation.engines import Engine
 from sanerf.evaluation.kept_lines import KeptLines
 from sanerf.evaluation.methods import Method
 from sanerf.evaluation.methods_bench import PROTOCOL_VERSION, bench_methods
-from sanerf.evaluation.methods_jobs import Bench
+from sanerf.evaluation.methods_jobs import BenchSetup
 from sanerf.evaluation.methods_report import write_methods_report
 from sanerf.evaluation.methods_scenes import BenchScene, FoundScene
 from sanerf.evaluation.methods_tables import (
@@ -80,7 +80,7 @@ def run_methods_suite(
     *,
     methods: dict[str, Method],
     seeds: Sequence[int],
-    bench: Bench,
+    bench: BenchSetup,
     engine: Engine,
     progress: Progress,
 ) -> tuple[dict[str, Any], list[str]]:

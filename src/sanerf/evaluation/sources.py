@@ -2,12 +2,14 @@
 
 import hashlib
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import sanerf
 
 
-def sources_version(rooms: Sequence[str]) -> str:
+@cache
+def sources_version(rooms: tuple[str, ...]) -> str:
     """A digest of the sources in some folders of the package, of the methods themselves and of the counting."""
     package = Path(sanerf.__path__[0])
     modules = [path for room in rooms for path in sorted((package / room).rglob("*.py"))]

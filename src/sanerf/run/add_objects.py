@@ -70,7 +70,7 @@ def _add(
     samples, total_rays = run.samples, run.config.aggregate.total_rays
     if addition.instant:
         samples, total_rays = run.coarse_samples, min(total_rays, INSTANT_RAYS)
-    rays = lay_rays(run, renderer, samples, total_rays=total_rays, generator=generator, stages=stages)
+    rays = lay_rays(run, renderer, kept=samples, total_rays=total_rays, generator=generator, stages=stages)
     if addition.instant:
         vote = vote_instantly(lifting, rays, masks, prompting, joined.kept_volumes())
         field, masks = vote.field, vote.masks
@@ -82,7 +82,7 @@ def _add(
         "kept": [entry.name for entry in joined.kept.objects],
     }
     asked = Asked(kept, said, prompting, addition.anew)
-    return store_answer(run, asked, field, rays=rays, masks=masks, stages=stages)
+    return store_answer(run, asked, field=field, rays=rays, masks=masks, stages=stages)
 
 
 def _refitted(

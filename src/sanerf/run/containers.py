@@ -122,7 +122,9 @@ class FieldFeatures:
         """Those of a `segment` call with the run's own seed, so that both share the kept samples."""
         run, generator = self._run, torch.Generator().manual_seed(self._run.config.seed)
         total_rays = run.config.aggregate.total_rays
-        return lay_rays(run, self._renderer, run.samples, total_rays=total_rays, generator=generator, stages=stages)
+        return lay_rays(
+            run, self._renderer, kept=run.samples, total_rays=total_rays, generator=generator, stages=stages
+        )
 
     def _ready(self) -> tuple[FeatureField, RayBank]:
         if self._learnt is None:

@@ -33,7 +33,7 @@ def training_renderer(run: Run, renderer: Renderer) -> Renderer:
 
 
 def lay_rays(
-    run: Run, renderer: Renderer, kept: Path, *, total_rays: int, generator: torch.Generator, stages: Stages
+    run: Run, renderer: Renderer, *, kept: Path, total_rays: int, generator: torch.Generator, stages: Stages
 ) -> RayBank:
     """About so many rays of all training views with their samples, from the file `kept` where they are there: the
     stage "sample"."""

@@ -93,9 +93,9 @@ def segment_run(
         lifting = Lifting(run, renderer, call.names, stages)
         prompting, masks = first_masks(run, renderer, prompts, source, stages=stages)
         total_rays = run.config.aggregate.total_rays
-        rays = lay_rays(run, renderer, run.samples, total_rays=total_rays, generator=generator, stages=stages)
+        rays = lay_rays(run, renderer, kept=run.samples, total_rays=total_rays, generator=generator, stages=stages)
         field, masks = aggregate_masks(lifting, rays, masks, prompting, generator)
-        return store_answer(run, Asked(kept, call.said, prompting), field, rays=rays, masks=masks, stages=stages)
+        return store_answer(run, Asked(kept, call.said, prompting), field=field, rays=rays, masks=masks, stages=stages)
 
 
 def segment_instantly(
@@ -135,22 +135,22 @@ def _voted(call: _Call, stages: Stages) -> Iterator[Answer]:
     lifting, generator = Lifting(run, renderer, call.names, stages), torch.Generator().manual_seed(call.seed)
     prompting, masks = first_masks(run, renderer, call.prompts, call.source, stages=stages)
     total_rays = min(run.config.aggregate.total_rays, INSTANT_RAYS)
-    rays = lay_rays(run, renderer, run.coarse_samples, total_rays=total_rays, generator=generator, stages=stages)
+    rays = lay_rays(run, renderer, kept=run.coarse_samples, total_rays=total_rays, generator=generator, stages=stages)
     vote = vote_instantly(lifting, rays, masks, prompting)
     asked = Asked(kept, call.said, prompting)
-    yield store_answer(run, asked, vote.field, rays=rays, masks=vote.masks, stages=stages)
+    yield store_answer(run, asked, field=vote.field, rays=rays, masks=vote.masks, stages=stages)
 
     rounds = run.config.aggregate.revisions - vote.revised
     vote = revise_by_vote(lifting, rays, vote, prompting, rounds=rounds)
     refined = refine_vote(lifting, rays, vote.masks, vote.field, generator)
-    yield store_answer(run, asked, refined, rays=rays, masks=vote.masks, stages=stages)
+    yield store_answer(run, asked, field=refined, rays=rays, masks=vote.masks, stages=stages)
 
 
 def store_answer(
     run: Run,
     asked: Asked,
-    field: ObjectField | VotedField,
     *,
+    field: ObjectField | VotedField,
     rays: RayBank,
     masks: ViewMasks,
     stages: Stages,

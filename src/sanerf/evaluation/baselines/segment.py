@@ -64,7 +64,7 @@ def segment_sa3d(
         ]
         stages.end("decode")
         total_rays = run.config.aggregate.total_rays
-        rays = lay_rays(run, renderer, run.samples, total_rays=total_rays, generator=generator, stages=stages)
+        rays = lay_rays(run, renderer, kept=run.samples, total_rays=total_rays, generator=generator, stages=stages)
         carried = _carry_all(names, starts, rays, decoder, stages)
         field = as_voted_field([of.grid for of in carried])
         stages.end("carry")
@@ -87,7 +87,7 @@ def segment_sa3d(
                 for name, (start, _), of in zip(names, starts, carried, strict=True)
             },
         }
-        return store_answer(run, Asked(kept, said), field, rays=rays, masks=masks, stages=stages)
+        return store_answer(run, Asked(kept, said), field=field, rays=rays, masks=masks, stages=stages)
 
 
 def segment_isrf(
@@ -113,13 +113,13 @@ def segment_isrf(
         stages.end("decode")
         features_at = distilled_features(decoder, stages)
         total_rays = run.config.aggregate.total_rays
-        rays = lay_rays(run, renderer, run.samples, total_rays=total_rays, generator=generator, stages=stages)
+        rays = lay_rays(run, renderer, kept=run.samples, total_rays=total_rays, generator=generator, stages=stages)
         cells = finest_cells(rays.p_world, rays.weights, config.side, config.rays_per_cell)
         regions = segment_cells(FeatureCells.of(cells, features_at), _strokes(cells, lifted, config), config)
         field = VotedField([cells.volume(region) for region in regions])
         stages.end("grow")
         said = {"method": "isrf", **vars(replace(source, container="field")), "seed": seed}
-        return store_answer(run, Asked(kept, said), field, rays=rays, masks={}, stages=stages)
+        return store_answer(run, Asked(kept, said), field=field, rays=rays, masks={}, stages=stages)
 
 
 def distilled_features(decoder: Decoder, stages: Stages) -> FeaturesAt:
