@@ -1,5 +1,7 @@
 """The bank of rays: which pixels have one, what a pixel may be, and packed samples against a loop."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -39,6 +41,22 @@ def test_possible_identities_where_every_object_has_a_mask():
 def test_an_object_without_a_mask_in_the_view_stays_possible_in_its_background():
     masks = {"b": mask(0.9, 0.2)}
     assert table(possible_identities(masks, ["a", "b", "c"], whole(1, 2).pick)) == ["0010", "1101"]
+
+
+def test_a_pixel_in_no_mask_counts_as_the_least_of_its_views_masks_says():
+    """View 4: pixels of a, of b, and in neither; one of an object that nobody asks about; view 5: no
+    mask at all."""
+    lattices = {view: PixelLattice(3 * k, 1, 3, 0, 0, 1) for k, view in enumerate((4, 5))}
+    bank = replace(made_up_bank([1] * 6), lattices=lattices)
+    masks = {
+        4: {
+            "a": replace(mask(0.9, 0.1, 0.1), left_out=0.5),
+            "b": replace(mask(0.1, 0.9, 0.1), left_out=0.25),
+            "c": replace(mask(0.9, 0.1, 0.1), left_out=0.0),
+        },
+    }
+    trust = with_masks(bank, masks, ["a", "b"]).trust
+    assert trust is not None and trust.tolist() == [1.0, 1.0, 0.25, 1.0, 1.0, 1.0]
 
 
 def test_pixels_are_row_major():

@@ -71,6 +71,15 @@ def test_rays_count_as_the_mask_of_their_pixel_and_background_as_the_least_trust
     torch.testing.assert_close(first, torch.where(LEFT | UPPER, 0.25, 0.64))
     torch.testing.assert_close(second, torch.full((SIDE, SIDE), 0.81))
     torch.testing.assert_close(third, torch.ones(SIDE, SIDE))
+    # Where decoders leave a pixel out of all masks it counts less still.
+    decoded = {view: {name: replace(of, left_out=0.5) for name, of in masks[view].items()} for view in masks}
+    again = with_trust(
+        with_masks(bank(3), decoded, ["a", "b"]), decoded, names=["a", "b"], rendered=None, config=config
+    )
+    first, second, third = again.trust.reshape(3, SIDE, SIDE)
+    torch.testing.assert_close(first, torch.where(LEFT, 0.25, torch.where(UPPER, 0.125, 0.64)))
+    torch.testing.assert_close(second, torch.where(UPPER, 0.81, 0.405))
+    torch.testing.assert_close(third, torch.ones(SIDE, SIDE))
     # What the field rendered of a and of b in views 0 and 1: a twice as large, b where it is.
     double = torch.ones_like(LEFT)
     probability = torch.stack([~double, double, torch.zeros_like(double)], dim=-1).float()

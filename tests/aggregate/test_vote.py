@@ -1,5 +1,7 @@
 """The vote in closed form: shares of cells by hand, half-spaces, liars, views without a mask, and the stage's ball."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
@@ -101,6 +103,27 @@ def test_masks_count_as_their_decoder_believes_in_them(belief, lie_wins):
     trust = {view: {"right": belief if view else 1.0} for view in range(6)}
     found = identities(vote(with_masks(BANK, masks, ["right"]), trust, ["right"]), BANK)
     assert torch.equal(found.bool(), ~RIGHT if lie_wins else RIGHT)
+
+
+@pytest.mark.parametrize(("left_out", "votes_for"), [(0.3, True), (0.7, False), (1.0, False)])
+def test_what_decoders_leave_out_counts_less_than_what_they_take(left_out, votes_for):
+    """In one ballot two views take the right half and four leave it out: 2 to 4 of `left_out`. Another object's pixels
+    count fully: where four views take the left half for it, two that call it `right` do not win."""
+    masks: ViewMasks = {
+        view: {
+            "right": replace(masks_of(RIGHT if view < 2 else torch.zeros_like(RIGHT)), left_out=left_out),
+        }
+        for view in range(6)
+    }
+    found = identities(vote(with_masks(BANK, masks, ["right"]), {}, ["right"]), BANK)
+    assert torch.equal(found.bool(), RIGHT if votes_for else torch.zeros_like(RIGHT))
+    for view in range(6):
+        of = RIGHT if view < 2 else torch.zeros_like(RIGHT)
+        masks[view]["other"] = replace(masks_of(torch.zeros_like(RIGHT) if view < 2 else RIGHT), left_out=left_out)
+        masks[view]["right"] = replace(masks_of(of), left_out=left_out)
+    both = ["right", "other"]
+    found = identities(vote(with_masks(BANK, masks, both), {}, both), BANK)
+    assert torch.equal(found, torch.where(RIGHT, 2, 0))
 
 
 def test_pixels_that_may_be_an_object_or_not_do_not_vote_about_it():

@@ -299,18 +299,20 @@ def test_a_removed_object_takes_no_others_place(run):
 
 def test_masks_are_read_back_with_what_their_decoder_believed(run):
     probability = torch.tensor([0.0, 0.2, 0.499, 0.501, 0.8, 1.0]).repeat(16, 3)[:, :16]
-    masks = {0: {"cup": ViewMask(probability, 0.81234), "hat": ViewMask(1 - probability, 0.5)}}
+    masks = {0: {"cup": ViewMask(probability, 0.81234, 0.5), "hat": ViewMask(1 - probability, 0.5)}}
     record = {"seed": 0, **mask_record(masks, run.scene)}
     pictures = mask_pictures(masks, run.scene)
     saved = save_segmentation(run, ["cup", "hat"], field=field_of(2, 0), record=record, masks=pictures)
     cameras = {view: run.scene.views[view].camera for view in (0, 1)}
     found = read_masks(saved, ["cup"], run.scene, cameras)
     assert list(found) == [0] and list(found[0]) == ["cup"] and found[0]["cup"].predicted_iou == 0.8123
+    assert found[0]["cup"].left_out == 0.5 and read_masks(saved, ["hat"], run.scene, cameras)[0]["hat"].left_out == 1.0
     torch.testing.assert_close(found[0]["cup"].probability, probability, rtol=0, atol=0.5 / 255 + 1e-6)
     assert torch.equal(found[0]["cup"].probability > 0.5, probability > 0.5)
     # An older sanerf wrote masks of 0 and 255 and nothing beside them.
     older = replace(saved, record={"seed": 0})
-    assert read_masks(older, ["hat"], run.scene, cameras)[0]["hat"].predicted_iou == 1.0
+    of_older = read_masks(older, ["hat"], run.scene, cameras)[0]["hat"]
+    assert of_older.predicted_iou == of_older.left_out == 1.0
     with pytest.raises(UserError, match=r"0\.png should have 8 x 8 pixels"):
         read_masks(saved, ["cup"], run.scene, {0: camera_at(0.0, 0.0, size=8)})
 

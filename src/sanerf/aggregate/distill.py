@@ -24,7 +24,7 @@ from sanerf.shapes import Float, Int64
 class DistillationConfig:
     """How the feature field is trained."""
 
-    steps: int = 400
+    steps: int = 1600
     """optimisation steps"""
     rays: int = 8192
     """about so many rays a step"""

@@ -112,12 +112,17 @@ def possible_identities(
 
 
 def with_masks(bank: RayBank, view_masks: ViewMasks, names: Sequence[str]) -> RayBank:
-    """The same rays under other masks; a view without any says nothing about its pixels."""
-    possible = torch.ones(len(bank), len(names) + 1, dtype=torch.bool)
+    """The same rays under other masks; a view without any says nothing about its pixels. A pixel in none of its view's
+    masks counts as little as the least of them says (`ViewMask.left_out`), all others fully."""
+    possible, trust = torch.ones(len(bank), len(names) + 1, dtype=torch.bool), torch.ones(len(bank))
     for view, lattice in bank.lattices.items():
         if view in view_masks:
-            possible[lattice.rays] = possible_identities(view_masks[view], names, lattice.pick)
-    return replace(bank, possible=possible.to(bank.weights.device))
+            of_view = view_masks[view]
+            possible[lattice.rays] = possible_identities(of_view, names, lattice.pick)
+            left_out = min(mask.left_out for name, mask in of_view.items() if name in names)
+            trust[lattice.rays] = torch.where(possible[lattice.rays, 0], left_out, 1.0)
+    device = bank.weights.device
+    return replace(bank, possible=possible.to(device), trust=trust.to(device))
 
 
 def thinned_bank(bank: RayBank, most_rays: int) -> RayBank:

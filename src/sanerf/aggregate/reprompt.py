@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from sanerf.aggregate.revise import LEAST_AGREEMENT, LEAST_AREA, RenderedIdentities
-from sanerf.aggregate.view_masks import Prompting, ViewMask, ViewMasks
+from sanerf.aggregate.view_masks import LEFT_OUT, Prompting, ViewMask, ViewMasks
 from sanerf.progress import OnPart
 from sanerf.prompts.hearing import CLEARANCE, far_reaching, said_in
 from sanerf.prompts.lift import LiftedPrompts, points_inside, visible_prompts
@@ -49,7 +49,7 @@ def reprompt_masks(
                 chosen = chosen_mask(answer, prompts)
                 logits, predicted_iou, agreement = chosen.mask_logits.cpu(), chosen.predicted_iou, 1.0
             if agreement >= LEAST_AGREEMENT:
-                out.setdefault(view, {})[name] = ViewMask(torch.sigmoid(logits), predicted_iou)
+                out.setdefault(view, {})[name] = ViewMask(torch.sigmoid(logits), predicted_iou, LEFT_OUT)
         if on_progress is not None:
             on_progress(done, len(prompting.cameras))
     return out

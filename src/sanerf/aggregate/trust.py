@@ -69,7 +69,7 @@ def with_trust(
     masks so far, None before there is one.
 
     A ray counts as the mask of the object that its pixel is; in a view's background, as the least trusted of its masks,
-    which may have missed the pixel.
+    which may have missed the pixel. What rays of the bank count already goes with that.
     """
     trust = believed(masks, config.predicted_iou_power)
     if rendered is not None and config.agreement_power > 0:
@@ -80,4 +80,4 @@ def with_trust(
         least = min(of_view.values(), default=1.0)
         of_identity = torch.tensor([least, *(of_view.get(name, 1.0) for name in names)], device=of_rays.device)
         of_rays[rays] = of_identity[bank.possible[rays].long().argmax(dim=1)]
-    return replace(bank, trust=of_rays)
+    return replace(bank, trust=of_rays if bank.trust is None else of_rays * bank.trust)

@@ -21,13 +21,19 @@ from sanerf.segmenter.protocol import ImageFeatures, Segmenter
 from sanerf.segmenter.refine import decode_chosen
 from sanerf.shapes import Bool, Float
 
+LEFT_OUT = 0.5
+"""How much a pixel that a decoder leaves out of a mask counts beside one that it takes: it misses parts of an object
+more often than it adds what is none. docs/bench.md has what it was chosen by."""
+
 
 @dataclass(frozen=True)
 class ViewMask:
-    """One object's mask in one view at the run's resolution, on the CPU, and how good its decoder believes it to be."""
+    """One object's mask in one view at the run's resolution, on the CPU, how good its decoder believes it to be, and
+    how much a pixel that it leaves out counts beside one that it takes."""
 
     probability: Float[Tensor, "h w"]
     predicted_iou: float
+    left_out: float = 1.0
 
 
 ViewMasks = dict[int, dict[str, ViewMask]]
@@ -81,7 +87,7 @@ def decode_view(
     asked = [(name, prompts) for name, prompts in seen if prompts is not None]
     chosen = decode_chosen(segmenter, features, [prompts for _, prompts in asked], rounds=refine)
     return {
-        name: ViewMask(torch.sigmoid(mask.mask_logits).cpu(), mask.predicted_iou)
+        name: ViewMask(torch.sigmoid(mask.mask_logits).cpu(), mask.predicted_iou, LEFT_OUT)
         for (name, _), mask in zip(asked, chosen, strict=True)
     }
 

@@ -101,11 +101,13 @@ class _Ballot:
 
 
 def _say_of_rays(bank: RayBank, trust: Trust, name: str) -> Float[Tensor, "rays"]:
-    """The trust in each ray's mask of an object; one where its view has none, which may know what else is there."""
+    """The trust in each ray's mask of an object, one where its view has none, which may know what else is there; times
+    what the ray counts."""
     out = torch.ones(len(bank))
     for view, of_view in trust.items():
         out[bank.lattices[view].rays] = of_view.get(name, 1.0)
-    return out.clamp(min=0).to(bank.weights.device)
+    said = out.clamp(min=0).to(bank.weights.device)
+    return said if bank.trust is None else said * bank.trust
 
 
 def _counted(

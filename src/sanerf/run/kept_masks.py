@@ -2,6 +2,7 @@
 
 decoded/NAME/STEM.png    a mask's probability in 255ths: above 127 it is object
 "decoded" of the record  by name and stem, how good its decoder believed each mask to be
+"left_out" of the record  by name, how much a pixel that its masks leave out counts (`ViewMask`)
 """
 
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ from sanerf.geometry.cameras import Camera
 from sanerf.run.segmentation import Segmentation
 from sanerf.shapes import UInt8
 
-_FOLDER = "decoded"
+_FOLDER, _LEFT_OUT = "decoded", "left_out"
 
 
 def mask_pictures(masks: ViewMasks, scene: Scene) -> dict[Path, UInt8[Tensor, "_ _"]]:
@@ -33,11 +34,13 @@ def mask_pictures(masks: ViewMasks, scene: Scene) -> dict[Path, UInt8[Tensor, "_
 
 def mask_record(masks: ViewMasks, scene: Scene) -> dict[str, Any]:
     """What the record says of the masks beside their pictures."""
-    out: dict[str, dict[str, float]] = {}
+    believed: dict[str, dict[str, float]] = {}
+    left_out: dict[str, float] = {}
     for view, of_view in masks.items():
         for name, mask in of_view.items():
-            out.setdefault(name, {})[scene.output_stem(view)] = round(mask.predicted_iou, 4)
-    return {_FOLDER: out}
+            believed.setdefault(name, {})[scene.output_stem(view)] = round(mask.predicted_iou, 4)
+            left_out[name] = min(mask.left_out, left_out.get(name, 1.0))
+    return {_FOLDER: believed, _LEFT_OUT: left_out}
 
 
 def read_masks(segmentation: Segmentation, names: Sequence[str], scene: Scene, cameras: dict[int, Camera]) -> ViewMasks:
@@ -45,7 +48,7 @@ def read_masks(segmentation: Segmentation, names: Sequence[str], scene: Scene, c
 
     Those of a segmentation that did not write so are taken to be as good as can be.
     """
-    believed = segmentation.record.get(_FOLDER, {})
+    believed, left_out = (segmentation.record.get(key, {}) for key in (_FOLDER, _LEFT_OUT))
     out: ViewMasks = {}
     for view, camera in cameras.items():
         stem = scene.output_stem(view)
@@ -56,5 +59,9 @@ def read_masks(segmentation: Segmentation, names: Sequence[str], scene: Scene, c
                 if probability.shape != (camera.height, camera.width):
                     size = f"{camera.width} x {camera.height}"
                     raise UserError(f"{path} should have {size} pixels; delete it, or segment {name!r} anew")
-                out.setdefault(view, {})[name] = ViewMask(probability, float(believed.get(name, {}).get(stem, 1.0)))
+                out.setdefault(view, {})[name] = ViewMask(
+                    probability,
+                    predicted_iou=float(believed.get(name, {}).get(stem, 1.0)),
+                    left_out=float(left_out.get(name, 1.0)),
+                )
     return out
