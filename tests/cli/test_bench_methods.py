@@ -208,21 +208,21 @@ def test_masks_of_another_program_and_a_method_that_fails(call, stage, sanerf, t
 
 
 def test_scenes_of_a_protocol_are_trained_once_with_the_views_that_their_file_holds_out(sanerf, tmp_path):
-    scene = write_scene(tmp_path / "data" / "lerf-mask" / "tiny")
+    scene = write_scene(tmp_path / "data" / "LERF-Mask" / "tiny")
     write_masks(scene / "masks")
     (scene / "prompts.json").write_text(json.dumps({"objects": [{"name": "ball", "text": "ball"}]}))
     (scene / "test_views.txt").write_text("3.png\n7.png\n")
-    (tmp_path / "data" / "lerf-mask" / "half" / "masks").mkdir(parents=True)
-    shutil.copytree(scene / "masks", theirs := tmp_path / "theirs" / "lerf-mask" / "tiny")
+    (tmp_path / "data" / "LERF-Mask" / "half" / "masks").mkdir(parents=True)
+    shutil.copytree(scene / "masks", theirs := tmp_path / "theirs" / "LERF-Mask" / "tiny")
     (theirs / "ball" / "7.png").unlink()
     call = ("bench", "methods", "--data", tmp_path / "data", "--out", tmp_path / "out", "--steps", "3", "--json")
     ended = sanerf(*call, "--methods", f"masks:{tmp_path / 'theirs'}")
     assert ended.code == 0, ended.err
-    assert f"{tmp_path / 'data' / 'lerf-mask' / 'half'} has no prompts.json, so it is left out" in ended.err
+    assert f"{tmp_path / 'data' / 'LERF-Mask' / 'half'} has no prompts.json, so it is left out" in ended.err
     # LERF-Mask averages over views: one right, one missing.
     assert json.loads(ended.out)["groups"]["lerf-mask"]["theirs"]["iou"]["mean"] == 0.5
     assert "LERF-Mask mIoU" in (tmp_path / "out" / "table1.md").read_text()
-    run = tmp_path / "out" / "runs" / "lerf-mask" / "tiny"
+    run = tmp_path / "out" / "runs" / "LERF-Mask" / "tiny"
     trained = (run / "radiance.safetensors").stat().st_mtime_ns
     again = sanerf(*call, "--methods", f"masks:{tmp_path / 'theirs'}")
     assert again.code == 0 and json.loads(again.out)["groups"] == json.loads(ended.out)["groups"]
@@ -262,6 +262,8 @@ def test_rays_workers_train_and_answer_like_this_process(tmp_path):
     expected, result = json.loads(here.out), json.loads(ray.out)
     assert result["jobs"] == 4 and result["failed"] == [] and "jobs 4/4" in ray.err and "scenes 2/2" in ray.err
     assert result["groups"]["scenes"]["theirs"] == expected["groups"]["scenes"]["theirs"]
+    sam, sam_here = (one["groups"]["scenes"]["sam"]["iou"]["mean"] for one in (result, expected))
+    assert sam == pytest.approx(sam_here, abs=0.02)
     kept = {path.relative_to(tmp_path / "here") for path in (tmp_path / "here" / "masks").rglob("*.png")}
     assert kept == {path.relative_to(tmp_path / "fanned") for path in (tmp_path / "fanned" / "masks").rglob("*.png")}
     # What Ray's workers did is kept as if it had been done here.
@@ -280,6 +282,8 @@ def test_what_cannot_be_is_refused_in_one_sentence(call, stage, sanerf, tmp_path
     assert_refused(sanerf(*call, "--objects", "cup"), "prompts.json has no object 'cup'")
     assert_refused(sanerf(*call, "--steps", "0"), "--steps should be at least 1, not 0")
     assert_refused(sanerf(*call, "--steps", "30"), "--steps are for training the scenes of --data")
+    (tmp_path / "others" / "another_scene").mkdir(parents=True)
+    assert_refused(sanerf(*call, "--methods", f"sam,masks:{tmp_path / 'others'}"), "others has no masks of scene; they")
     (tmp_path / "sam").mkdir()
     assert_refused(sanerf(*call, "--methods", f"masks:{tmp_path / 'sam'}"), "two methods would be called 'sam'")
     assert_refused(sanerf(*call, "--workers", "0"), "--workers should be at least 1, not 0")

@@ -26,12 +26,12 @@ def test_what_a_folder_can_run_and_what_is_missing(sanerf, tmp_path):
     assert list(json.loads(listed.out)) == [
         "mip-nerf-360", "lerf", "llff", "3d-front", "others", "nvos", "spin-nerf", "lerf-mask",
     ]  # fmt: skip
-    fern = write_scene(tmp_path / "nvos" / "fern")
+    fern = write_scene(tmp_path / "NVOS" / "fern")
     write_masks(fern / "masks")
     write_prompts(fern / "prompts.json")
-    shutil.copytree(fern, tmp_path / "nvos" / "orchids")
-    (tmp_path / "nvos" / "orchids" / "prompts.json").write_text("{")
-    (tmp_path / "nvos" / "trex").mkdir()
+    shutil.copytree(fern, tmp_path / "NVOS" / "orchids")
+    (tmp_path / "NVOS" / "orchids" / "prompts.json").write_text("{")
+    (tmp_path / "NVOS" / "trex").mkdir()
     ended = sanerf("bench", "protocols", "--data", tmp_path, "--json")
     found = json.loads(ended.out)
     assert found["nvos"]["runnable"] == ["fern"]

@@ -147,7 +147,7 @@ class Bench(CommonOptions):
 
     def _run_methods(self) -> None:
         from sanerf.evaluation.engines import open_engine
-        from sanerf.evaluation.methods import chosen_methods
+        from sanerf.evaluation.methods import check_given_masks, chosen_methods
         from sanerf.evaluation.methods_jobs import BenchSetup
         from sanerf.evaluation.methods_scenes import check_labels
         from sanerf.evaluation.methods_suite import REPORT, WRITER, TrainScene, run_methods_suite, train_scenes
@@ -173,7 +173,9 @@ class Bench(CommonOptions):
         opened = open_engine(self.engine, self.workers, device)
         # All that is wrong with scenes, before the first is trained.
         scenes, found = self._scenes_of_runs(), self._scenes_of_data()
-        check_labels([one.label for one in (*scenes, *found)])
+        labels = [one.label for one in (*scenes, *found)]
+        check_labels(labels)
+        check_given_masks(methods, labels)
         open_own_folder(self.out, WRITER)
         bench = BenchSetup(self.segmenter, device, self.out)
         with opened as engine, progress_bars() as progress:

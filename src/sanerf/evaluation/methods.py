@@ -5,7 +5,7 @@ cameras. A new one is an entry of `METHODS`; masks that another program wrote ar
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -218,6 +218,15 @@ def chosen_methods(names: Sequence[str]) -> dict[str, Method]:
             raise UserError(f"two methods would be called {name!r}; rename the folder of {text}")
         out[name] = method
     return out
+
+
+def check_given_masks(methods: Mapping[str, Method], scenes: Sequence[str]) -> None:
+    """UserError for masks of another program of which there are none of any of the scenes."""
+    for name, method in methods.items():
+        if method.reads is not _nothing and not any(method.reads(scene) for scene in scenes):
+            raise UserError(
+                f"{name} has no masks of {', '.join(scenes)}; they should lie in SCENE/NAME/STEM.png below it"
+            )
 
 
 def _masks_of(folder: Path) -> Method:

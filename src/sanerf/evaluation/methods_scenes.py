@@ -2,7 +2,8 @@
 
 A folder of data is a scene, or holds scenes, or groups of scenes: DIR/SCENE or DIR/GROUP/SCENE. A scene has, beside
 photographs and poses in any layout, `prompts.json`, `masks/NAME/STEM.png` and, where its own split is not meant,
-`test_views.txt`, the names of the views held out, one a line. A group called like a protocol's card follows the card.
+`test_views.txt`, the names of the views held out, one a line. A group called like a protocol's card, in whatever case,
+follows the card.
 """
 
 import hashlib
@@ -57,13 +58,19 @@ def find_scenes(data: Path) -> tuple[list[SceneFolder], list[str]]:
         for folder in _folders(data):
             if not _take(SceneFolder(folder.name, UNGROUPED, folder), found, notes):
                 for inner in _folders(folder):
-                    _take(SceneFolder(f"{folder.name}/{inner.name}", folder.name, inner), found, notes)
+                    _take(SceneFolder(f"{folder.name}/{inner.name}", _group(folder), inner), found, notes)
     if not found:
         because = f" ({notes[0]})" if notes else ""
         raise UserError(
             f"{data} has no scene with {PROMPTS} and {MASKS}/, nor has a folder in it or a folder in those{because}"
         )
     return found, notes
+
+
+def _group(folder: Path) -> str:
+    """The card's name where a folder has it, in whatever case, else its own."""
+    folded = folder.name.casefold()
+    return folded if folded in protocols() else folder.name
 
 
 def _folders(folder: Path) -> list[Path]:

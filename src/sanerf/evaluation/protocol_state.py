@@ -18,15 +18,15 @@ class ProtocolState:
 
 
 def protocol_state(card: Protocol, data: Path) -> ProtocolState:
-    """What there is of a card's scenes in `data`/ID/SCENE."""
-    folder = data / card.id
+    """What there is of a card's scenes in `data`/ID/SCENE, with the ID in whatever case."""
+    folder = next((path for path in sorted(data.iterdir()) if path.name.casefold() == card.id), data / card.id)
     if not folder.is_dir():
         return ProtocolState((), (f"There is no folder {folder}.",))
     there = sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
     listed = [scene.name for scene in card.scenes] if card.scenes_listed else []
     runnable, missing = [], []
     for name in dict.fromkeys((*listed, *there)):
-        lack = _lack(SceneFolder(f"{card.id}/{name}", card.id, folder / name))
+        lack = _lack(SceneFolder(f"{folder.name}/{name}", card.id, folder / name))
         if lack:
             missing.append(f"{name}: {lack}.")
         else:
