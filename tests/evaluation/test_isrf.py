@@ -115,7 +115,9 @@ def test_the_bilateral_filter_is_the_sum_of_a_loop():
             step = (of.cells.index[u] - of.cells.index[v]).abs()
             if u != v and int(step.max()) <= 1:
                 apart = float((of.features[u] - of.features[v]).square().sum())
-                weight = float(torch.exp(torch.tensor(-apart / (2 * 0.3**2) - float(step.square().sum()) / 2)))
+                weight = float(
+                    torch.exp(torch.tensor(-apart / (2 * CONFIG.feature_sigma**2) - float(step.square().sum()) / 2))
+                )
                 mine, all_of_it = mine + weight * bool(first[u]), all_of_it + weight
         assert float(shares[v]) == pytest.approx(mine / max(all_of_it, 1e-30), abs=1e-4)
 

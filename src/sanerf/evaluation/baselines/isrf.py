@@ -32,13 +32,13 @@ class ISRFConfig:
     """cells about a prompt's point that its stroke covers"""
     clusters: int = 5
     """K-means clusters of each kind of stroke"""
-    seed_distance: float = 0.6
+    seed_distance: float = 0.7
     """a cell of high confidence is nearer than this to a cluster of the object"""
-    feature_sigma: float = 0.3
+    feature_sigma: float = 0.45
     """of the bilateral filter, over features"""
     space_sigma: float = 1.0
     """the same over cells"""
-    least_share: float = 0.1
+    least_share: float = 0.3
     """of the bilateral filter's weight in the region, above which a cell joins it: on a surface at most three of eight
     neighbours are of a region with a straight border"""
     rounds: int = 200
